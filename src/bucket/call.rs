@@ -1,0 +1,149 @@
+//! One call with options of its own.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::Hash;
+use std::time::Duration;
+
+use super::core::Core;
+use crate::error::{BoxError, Error};
+use crate::fetched::{Fetched, Origin};
+use crate::loader::Outcome;
+use crate::{HashBuilder, Key, Value};
+
+/// A read with options of its own. See [`Bucket::call`](super::Bucket::call).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let bucket = larder::Bucket::<u32, u32>::builder("squares").build()?;
+/// let fetched = bucket
+///     .call()
+///     .timeout(Duration::from_millis(50))
+///     .fetch_with(&7, |key| Ok::<_, std::io::Error>(key * key))?;
+/// assert_eq!(fetched.into_value(), Some(49));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub struct Call<'a, K: Key, V: Value, S: HashBuilder> {
+    core: &'a Core<K, V, S>,
+    limit: Duration,
+}
+
+impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
+    pub(super) fn new(core: &'a Core<K, V, S>) -> Self {
+        Self {
+            core,
+            limit: core.config.wait_limit,
+        }
+    }
+
+    /// Waits so long for loads, at most. Zero does not wait at all. Default: the bucket's wait limit.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// As [`Bucket::get`](super::Bucket::get).
+    #[inline]
+    pub fn get<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.core.store.hash(key);
+        match self.core.store.peek(hash, key) {
+            Some(value) => Some(value),
+            None => self
+                .core
+                .loads
+                .fetch(hash, key, self.limit)
+                .ok()?
+                .into_value(),
+        }
+    }
+
+    /// As [`Bucket::fetch`](super::Bucket::fetch).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn fetch<Q>(&self, key: &Q) -> Result<Fetched<V>, Error>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.core.store.hash(key);
+        match self.core.store.peek(hash, key) {
+            Some(value) => Ok(Fetched::new(Some(value), Origin::Hit)),
+            None => self.core.loads.fetch(hash, key, self.limit),
+        }
+    }
+
+    /// As [`Bucket::get_many`](super::Bucket::get_many).
+    pub fn get_many<'q, Q>(&self, keys: impl IntoIterator<Item = &'q Q>) -> Vec<Option<V>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
+    {
+        let fetched = self.fetch_many(keys);
+        fetched
+            .into_iter()
+            .map(|fetched| fetched.ok().and_then(Fetched::into_value))
+            .collect()
+    }
+
+    /// As [`Bucket::fetch_many`](super::Bucket::fetch_many).
+    pub fn fetch_many<'q, Q>(
+        &self,
+        keys: impl IntoIterator<Item = &'q Q>,
+    ) -> Vec<Result<Fetched<V>, Error>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
+    {
+        self.core.loads.fetch_many(keys.into_iter(), self.limit)
+    }
+
+    /// As [`fetch`](Self::fetch), but on a miss asks `load`, which wins over the bucket's loader.
+    ///
+    /// It runs on this thread, and only if no load of the key is under way: then that one is joined.
+    /// The time limit does not apply to it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bucket::fetch`](super::Bucket::fetch). An error or a panic of `load` also reaches those who
+    /// have joined.
+    pub fn fetch_with<Q, O, E>(
+        &self,
+        key: &Q,
+        load: impl FnOnce(&K) -> Result<O, E>,
+    ) -> Result<Fetched<V>, Error>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        O: Into<Outcome<V>>,
+        E: Into<BoxError>,
+    {
+        let hash = self.core.store.hash(key);
+        match self.core.store.peek(hash, key) {
+            Some(value) => Ok(Fetched::new(Some(value), Origin::Hit)),
+            None => self
+                .core
+                .loads
+                .fetch_with(hash, key, self.limit, |key| match load(key) {
+                    Ok(outcome) => outcome.into(),
+                    Err(error) => Outcome::Failed(error.into()),
+                }),
+        }
+    }
+}
+
+impl<K: Key, V: Value, S: HashBuilder> fmt::Debug for Call<'_, K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("timeout", &self.limit)
+            .finish_non_exhaustive()
+    }
+}

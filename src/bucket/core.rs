@@ -1,0 +1,88 @@
+//! The parts of one bucket, and its end.
+
+use std::time::Duration;
+
+use super::threads::Threads;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::events::Events;
+use crate::load::Loads;
+use crate::refresh::control::Control;
+use crate::refresh::dataset::Fetcher;
+use crate::stats::Counters;
+use crate::store::Store;
+use crate::sync::{Arc, Mutex};
+use crate::{HashBuilder, Key, Value};
+
+pub(super) struct Core<K: Key, V: Value, S: HashBuilder> {
+    pub(super) name: String,
+    pub(super) store: Arc<Store<K, V, S>>,
+    pub(super) loads: Arc<Loads<K, V, S>>,
+    pub(super) control: Arc<Control<K, V>>,
+    pub(super) fetcher: Option<Arc<Fetcher<K, V>>>,
+    pub(super) stats: Arc<Counters>,
+    pub(super) events: Arc<Events>,
+    pub(super) clock: Clock,
+    pub(super) config: Config,
+    pub(super) threads: Threads,
+    ended: Mutex<bool>,
+}
+
+impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one bucket, put together once"
+    )]
+    pub(super) fn new(
+        name: String,
+        store: Arc<Store<K, V, S>>,
+        loads: Arc<Loads<K, V, S>>,
+        control: Arc<Control<K, V>>,
+        fetcher: Option<Arc<Fetcher<K, V>>>,
+        stats: Arc<Counters>,
+        events: Arc<Events>,
+        clock: Clock,
+        config: Config,
+    ) -> Self {
+        let threads = Threads::new(&name);
+        let ended = Mutex::new(false);
+        Self {
+            name,
+            store,
+            loads,
+            control,
+            fetcher,
+            stats,
+            events,
+            clock,
+            config,
+            threads,
+            ended,
+        }
+    }
+
+    /// Whether the current thread is the refresher, which must not wait for itself.
+    pub(super) fn is_refresher(&self) -> bool {
+        self.threads.is_first()
+    }
+
+    /// Ends the bucket's threads and answers everybody who waits. Waits `limit` at most.
+    pub(super) fn shutdown(&self, limit: Duration) {
+        let first = !std::mem::replace(&mut *self.ended.lock(), true);
+        if first {
+            self.control.stop();
+            if let Some(fetcher) = &self.fetcher {
+                fetcher.stop();
+            }
+            self.loads.close();
+            self.events.close();
+        }
+        self.threads.join(limit);
+    }
+}
+
+impl<K: Key, V: Value, S: HashBuilder> Drop for Core<K, V, S> {
+    fn drop(&mut self) {
+        self.shutdown(self.config.shutdown_limit);
+    }
+}

@@ -1,0 +1,444 @@
+//! The bucket: the handle that users hold. It delegates.
+
+mod builder;
+mod call;
+mod core;
+mod reader;
+mod snapshot;
+mod threads;
+mod ticket;
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::Hash;
+
+use self::core::Core;
+use crate::error::Error;
+use crate::fetched::Fetched;
+use crate::load::LoadState;
+use crate::stats::Stats;
+use crate::store::inside_a_write;
+use crate::sync::Arc;
+use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
+
+pub use self::builder::Builder;
+pub use self::call::Call;
+pub use self::reader::Reader;
+pub use self::snapshot::{Iter, Snapshot};
+pub use self::ticket::{RefreshTicket, Ticket};
+
+/// A set of key-value data, kept in memory, stocked and fresh.
+///
+/// A bucket is a handle: clones share the data, and the last one that is dropped shuts it down. It can
+/// be shared by reference as well, kept in a static, and used from any thread, with or without an
+/// async runtime.
+///
+/// # Choosing a read
+///
+/// | | cost of a hit | a miss |
+/// |---|---|---|
+/// | [`reader()`](Self::reader) then [`Reader::get`] | a table lookup and one relaxed load; no clone | `None` |
+/// | [`peek`](Self::peek) | the same, a fence, and a clone of the value | `None` |
+/// | [`get`](Self::get), [`fetch`](Self::fetch) | as `peek` | loads, waits |
+/// | [`get_many`](Self::get_many) | one fence for all keys | loads together, waits |
+/// | [`snapshot()`](Self::snapshot) | a table lookup | `None`; never changes |
+///
+/// # Consistency
+///
+/// Operations on one key are linearizable: when a write or a load has returned, every later read of
+/// the key sees it or something newer, whatever is folded, refreshed and published meanwhile. A load
+/// that began before a write of its key never overwrites it. A [`Snapshot`] is a cut through all of
+/// this: with a write it holds every write that had returned before that one began.
+/// [`len`](Self::len), [`keys`](Self::keys), [`stats`](Self::stats) and
+/// [`load_state`](Self::load_state) are weakly consistent.
+///
+/// # Loaders that call their bucket
+///
+/// They may, and any other bucket too. What a loader misses is loaded on its own thread. A loader that
+/// asks for the very key it loads, or for one whose load waits for it over any number of steps, gets an
+/// error of kind [`Recursion`](crate::ErrorKind::Recursion) at once.
+///
+/// # Code of yours that runs inside a write
+///
+/// `Eq` of a key, and `Drop` of a value that has been overwritten, may run in the middle of a write.
+/// There, reads and plain writes work. What may have to wait (a miss, [`set_if_absent`](
+/// Self::set_if_absent), [`publish`](Self::publish), [`clear`](Self::clear)) is refused with an error
+/// of kind [`Reentrant`](crate::ErrorKind::Reentrant).
+///
+/// # Examples
+///
+/// ```
+/// use larder::Bucket;
+///
+/// let prices = Bucket::<String, u64>::builder("prices")
+///     .bulk_load(|keys: &[String]| {
+///         // One query for the whole batch would go here.
+///         Ok::<_, std::io::Error>(keys.iter().map(|k| (k.clone(), k.len() as u64)).collect::<Vec<_>>())
+///     })
+///     .build()?;
+///
+/// assert_eq!(prices.peek("tea"), None); // not cached, and peek never loads
+/// assert_eq!(prices.get("tea"), Some(3)); // loaded
+/// assert_eq!(prices.peek("tea"), Some(3)); // cached
+/// # Ok::<(), larder::BuildError>(())
+/// ```
+pub struct Bucket<K: Key, V: Value, S: HashBuilder = DefaultHashBuilder> {
+    core: Arc<Core<K, V, S>>,
+}
+
+impl<K: Key, V: Value> Bucket<K, V> {
+    /// Options of a new bucket. The name is for threads and reports.
+    pub fn builder(name: impl Into<String>) -> Builder<K, V> {
+        Builder::new(name.into())
+    }
+}
+
+impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
+    fn from_core(core: Core<K, V, S>) -> Self {
+        Self {
+            core: Arc::new(core),
+        }
+    }
+
+    /// The name it was built with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.core.name
+    }
+
+    /// The value of a key, if it is cached. Never loads.
+    ///
+    /// Wait-free; allocates nothing on a hit from the snapshot, and clones the value.
+    #[doc(alias = "cached")]
+    #[inline]
+    pub fn peek<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.core.store.peek(self.core.store.hash(key), key)
+    }
+
+    /// Whether a key is cached. As [`peek`](Self::peek), without the clone.
+    pub fn contains<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.core
+            .store
+            .view()
+            .is_present(self.core.store.hash(key), key)
+    }
+
+    /// A handle for one thread: the fastest read.
+    #[must_use]
+    pub fn reader(&self) -> Reader<K, V, S> {
+        Reader::new(self.core.store.reader(), self.core.store.hasher().clone())
+    }
+
+    /// The value of a key: cached, else loaded.
+    ///
+    /// `None` if the source has no such key, and also where [`fetch`](Self::fetch) would return an
+    /// error; failed loads are told to the observer.
+    ///
+    /// # Blocking
+    ///
+    /// A hit never blocks. A miss waits for its load, for the bucket's wait limit at most.
+    #[inline]
+    pub fn get<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.call().get(key)
+    }
+
+    /// The value of a key, cached or loaded, and where it came from.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], whose [`kind`](Error::kind) says what went wrong. A load that failed, or was not
+    /// waited for, leaves the bucket as it was; a late value is stored when it comes.
+    ///
+    /// # Blocking
+    ///
+    /// As [`get`](Self::get).
+    #[inline]
+    pub fn fetch<Q>(&self, key: &Q) -> Result<Fetched<V>, Error>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.call().fetch(key)
+    }
+
+    /// The values of many keys, in the order asked for. Hits come from one view; misses are loaded
+    /// together. As [`get`](Self::get) otherwise.
+    pub fn get_many<'q, Q>(&self, keys: impl IntoIterator<Item = &'q Q>) -> Vec<Option<V>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
+    {
+        self.call().get_many(keys)
+    }
+
+    /// The values of many keys, each with where it came from. As [`fetch`](Self::fetch) otherwise;
+    /// the time limit is for all of them together.
+    pub fn fetch_many<'q, Q>(
+        &self,
+        keys: impl IntoIterator<Item = &'q Q>,
+    ) -> Vec<Result<Fetched<V>, Error>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
+    {
+        self.call().fetch_many(keys)
+    }
+
+    /// A call with options of its own: a time limit, a loader.
+    pub fn call(&self) -> Call<'_, K, V, S> {
+        Call::new(&self.core)
+    }
+
+    /// Wants keys loaded, and returns at once. Keys that are cached are reloaded, without blocking
+    /// readers; keys in flight are left to their flight. Misses go ahead of reloads.
+    ///
+    /// Keys that the queue has no room for are in [`Ticket::rejected`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let bucket = larder::Bucket::<u32, u32>::builder("squares")
+    ///     .load(|key: &u32| Ok::<_, std::io::Error>(key * key))
+    ///     .build()?;
+    /// let ticket = bucket.request_load(1..=100);
+    /// assert!(ticket.rejected().is_empty());
+    /// assert!(ticket.wait(Duration::from_secs(5)));
+    /// assert_eq!(bucket.peek(&9), Some(81));
+    /// # Ok::<(), larder::BuildError>(())
+    /// ```
+    #[doc(alias = "prefetch")]
+    pub fn request_load(&self, keys: impl IntoIterator<Item = K>) -> Ticket<K, V> {
+        Ticket::new(Arc::clone(&self.core.loads), keys.into_iter())
+    }
+
+    /// Reloads keys in the background. The same as [`request_load`](Self::request_load), under the name
+    /// that says why.
+    pub fn refresh_keys(&self, keys: impl IntoIterator<Item = K>) -> Ticket<K, V> {
+        self.request_load(keys)
+    }
+
+    /// Refreshes the whole bucket in the background: from the dataset loader where there is one, else by
+    /// reloading every key that is cached.
+    ///
+    /// Readers never wait for it. Values whose reload fails are kept. A refresh that is under way goes
+    /// on, and another one follows for this call, since the first may have read the source already.
+    pub fn refresh(&self) -> RefreshTicket {
+        let reply = self.core.control.ask(|requests| &mut requests.refresh);
+        RefreshTicket::new(reply, self.core.clock.clone())
+    }
+
+    /// Writes a value. Every later read sees it or something newer.
+    ///
+    /// Never blocks. A load of the key that is under way will not overwrite it.
+    #[doc(alias = "insert")]
+    #[doc(alias = "put")]
+    pub fn set(&self, key: K, value: V) {
+        let hash = self.core.store.hash(&key);
+        self.core.store.write(hash, key, Some(value));
+    }
+
+    /// Writes a value if the key has none.
+    ///
+    /// # Errors
+    ///
+    /// The value that is there. In the middle of a write (see [`Bucket`]) where it cannot be known
+    /// without waiting, the value that was offered.
+    ///
+    /// # Blocking
+    ///
+    /// May wait, for the moment that other writers take to finish what they are writing.
+    pub fn set_if_absent(&self, key: K, value: V) -> Result<(), V> {
+        if inside_a_write() {
+            return Err(value);
+        }
+        let hash = self.core.store.hash(&key);
+        self.core.store.write_if_absent(hash, key, value)
+    }
+
+    /// Writes many values: all of them or none in any snapshot. Never blocks.
+    ///
+    /// Reads of single keys may see some before others.
+    pub fn set_many(&self, pairs: impl IntoIterator<Item = (K, V)>) {
+        let store = &self.core.store;
+        // Collected first: the iterator is the caller's code, and must not run inside a write.
+        let group = pairs
+            .into_iter()
+            .map(|(key, value)| (store.hash(&key), key, Some(value)))
+            .collect();
+        store.write_group(group);
+    }
+
+    /// Forgets a key. The next `get` of it loads; a load that is under way will not bring it back.
+    ///
+    /// Never blocks.
+    #[doc(alias = "remove")]
+    pub fn invalidate<Q>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.core.store.hash(key);
+        self.core.store.write(hash, key.to_owned(), None);
+    }
+
+    /// Forgets many keys: all of them or none in any snapshot. As [`invalidate`](Self::invalidate)
+    /// otherwise.
+    pub fn invalidate_many<'q, Q>(&self, keys: impl IntoIterator<Item = &'q Q>)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
+    {
+        let store = &self.core.store;
+        let group = keys
+            .into_iter()
+            .map(|key| (store.hash(key), key.to_owned(), None))
+            .collect();
+        store.write_group(group);
+    }
+
+    /// Forgets everything. No load that began before will bring anything back.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` after a shutdown; `Timeout` if the refresher is held up, by a `Clone` or `Drop` of the
+    /// user that does not return, for longer than the wait limit (it is cleared later then);
+    /// `Reentrant` in the middle of a write.
+    ///
+    /// # Blocking
+    ///
+    /// Waits for the refresher to end the fold that it is at.
+    pub fn clear(&self) -> Result<(), Error> {
+        self.ask_refresher(|requests| &mut requests.clear)
+            .map(|_| ())
+    }
+
+    /// Folds everything written by now into a new snapshot, and returns its epoch.
+    ///
+    /// Reads see writes at once, folded or not; this is for [`snapshot`](Self::snapshot).
+    ///
+    /// # Errors
+    ///
+    /// As [`clear`](Self::clear), and `Panicked` if a `Clone`, `Hash` or `Eq` of the user panicked in
+    /// the fold; nothing is lost then.
+    ///
+    /// # Blocking
+    ///
+    /// Waits for the fold, which copies the table.
+    pub fn publish(&self) -> Result<u64, Error> {
+        self.ask_refresher(|requests| &mut requests.publish)
+    }
+
+    fn ask_refresher(
+        &self,
+        place: impl FnOnce(
+            &mut crate::refresh::control::Requests<K, V>,
+        ) -> &mut Vec<crate::refresh::control::Reply<u64>>,
+    ) -> Result<u64, Error> {
+        // The refresher itself gets here when it drops a value whose `Drop` calls the bucket.
+        if inside_a_write() || self.core.is_refresher() {
+            return Err(Error::reentrant());
+        }
+        let reply = self.core.control.ask(place);
+        let deadline = self.core.loads.deadline(self.core.config.wait_limit);
+        reply
+            .wait(&self.core.clock, deadline)
+            .unwrap_or_else(|| Err(Error::timeout()))
+    }
+
+    /// The current snapshot: a view that never changes, whatever happens to the bucket.
+    ///
+    /// It lacks what was written since the last fold; [`publish`](Self::publish) folds. While it is
+    /// held, its table is kept in memory.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<K, V, S> {
+        let current = Arc::clone(&self.core.store.view().current);
+        Snapshot::new(current, self.core.store.hasher().clone())
+    }
+
+    /// The epoch of the current snapshot. Never goes back.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.core.store.view().current.epoch
+    }
+
+    /// How many keys are cached. Exact at rest; takes time in proportion to what was written since the
+    /// last fold.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.core.store.len()
+    }
+
+    /// Whether nothing is cached.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The keys that are cached, in no particular order. Each was cached at some moment of the call.
+    #[must_use]
+    pub fn keys(&self) -> Vec<K> {
+        self.core.store.keys()
+    }
+
+    /// Where a key stands between the cache and its loader.
+    pub fn load_state<Q>(&self, key: &Q) -> LoadState
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.core.loads.state(self.core.store.hash(key), key)
+    }
+
+    /// What the bucket has done so far, and has on its hands.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.core.stats.stats();
+        stats.events_dropped = self.core.events.dropped();
+        stats.queued = self.core.loads.queued() as u64;
+        stats.loading = self.core.loads.under_way() as u64;
+        stats
+    }
+
+    /// Ends the bucket: its threads stop, and everybody who waits is answered with `Closed`.
+    ///
+    /// What is cached can still be read and written, but nothing is loaded, refreshed or folded any
+    /// more. The drop of the last handle does the same.
+    ///
+    /// # Blocking
+    ///
+    /// Waits for the threads, for the shutdown limit at most: a loader that does not return keeps its
+    /// thread. Called on one of the bucket's own threads, inside a loader for instance, it does not
+    /// wait.
+    pub fn shutdown(&self) {
+        self.core.shutdown(self.core.config.shutdown_limit);
+    }
+}
+
+impl<K: Key, V: Value, S: HashBuilder> Clone for Bucket<K, V, S> {
+    fn clone(&self) -> Self {
+        Self {
+            core: Arc::clone(&self.core),
+        }
+    }
+}
+
+impl<K: Key, V: Value, S: HashBuilder> fmt::Debug for Bucket<K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bucket")
+            .field("name", &self.name())
+            .field("epoch", &self.epoch())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,98 @@
+//! The reader: a handle for one thread, and the fastest read.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::Hash;
+
+use crate::store::{Found, View, Write};
+use crate::sync::{Arc, CellReader};
+use crate::{HashBuilder, Key, Value};
+
+/// A handle for one thread's reads. See [`Bucket::reader`](super::Bucket::reader).
+///
+/// It keeps the view that it used last, and takes a newer one whenever there is one: a read through it
+/// is as fresh as any other. While it is idle it holds that view in memory, the table included, so a
+/// thread that stops reading should drop it. It never frees a table, and stays usable after the bucket
+/// is gone, showing what the bucket held last.
+///
+/// # Examples
+///
+/// ```
+/// let bucket = larder::Bucket::<String, String>::builder("names").build()?;
+/// bucket.set("de".into(), "Germany".into());
+///
+/// let mut reader = bucket.reader();
+/// assert_eq!(reader.get("de").map(String::as_str), Some("Germany"));
+/// assert_eq!(reader.get("xx"), None);
+/// # Ok::<(), larder::BuildError>(())
+/// ```
+pub struct Reader<K: Key, V: Value, S: HashBuilder> {
+    view: CellReader<View<K, V>>,
+    hasher: S,
+    /// The write that the last answer came from, kept for as long as the answer may be used.
+    kept: Option<Arc<Write<V>>>,
+}
+
+impl<K: Key, V: Value, S: HashBuilder> Reader<K, V, S> {
+    pub(super) fn new(view: CellReader<View<K, V>>, hasher: S) -> Self {
+        Self {
+            view,
+            hasher,
+            kept: None,
+        }
+    }
+
+    /// The value of a key, if it is cached. Never loads.
+    ///
+    /// Wait-free. A hit from the snapshot is a table lookup after one relaxed load and a comparison: no
+    /// clone, no reference count, nothing that another thread writes.
+    #[inline]
+    pub fn get<Q>(&mut self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let hash = self.hasher.hash_one(key);
+        let view = self.view.load();
+        match view.hit(hash, key) {
+            Some(value) => Some(value),
+            None => beyond_hit(view, &mut self.kept, hash, key),
+        }
+    }
+
+    /// The epoch of the snapshot that the next read would use.
+    pub fn epoch(&mut self) -> u64 {
+        self.view.load().current.epoch
+    }
+}
+
+#[cold]
+fn beyond_hit<'a, K, V, Q>(
+    view: &'a View<K, V>,
+    kept: &'a mut Option<Arc<Write<V>>>,
+    hash: u64,
+    key: &Q,
+) -> Option<&'a V>
+where
+    K: Key + Borrow<Q>,
+    V: Value,
+    Q: Eq + ?Sized,
+{
+    match view.beyond_hit(hash, key) {
+        Found::Table(value) => Some(value),
+        Found::Overlay(write) => kept.insert(write).value(),
+        Found::Nothing => None,
+    }
+}
+
+impl<K: Key, V: Value, S: HashBuilder> Clone for Reader<K, V, S> {
+    fn clone(&self) -> Self {
+        Self::new(self.view.clone(), self.hasher.clone())
+    }
+}
+
+impl<K: Key, V: Value, S: HashBuilder> fmt::Debug for Reader<K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").finish_non_exhaustive()
+    }
+}

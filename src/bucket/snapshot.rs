@@ -1,0 +1,143 @@
+//! The snapshot, as users hold it.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::Hash;
+use std::time::SystemTime;
+
+use crate::store::Generation;
+use crate::sync::Arc;
+use crate::{HashBuilder, Key, Value};
+
+/// A view of a bucket that never changes: the same answers, the same order of iteration, also after the
+/// bucket is gone. See [`Bucket::snapshot`](super::Bucket::snapshot).
+///
+/// It holds its table in memory, beside the one that the bucket has by then. A clone is one reference
+/// count.
+///
+/// # Examples
+///
+/// ```
+/// let bucket = larder::Bucket::<u32, &str>::builder("words").build()?;
+/// bucket.set_many([(1, "one"), (2, "two")]);
+/// let epoch = bucket.publish()?;
+///
+/// let snapshot = bucket.snapshot();
+/// bucket.set(1, "uno");
+/// bucket.publish()?;
+/// assert_eq!(snapshot.get(&1), Some(&"one"));
+/// assert_eq!((snapshot.len(), snapshot.epoch()), (2, epoch));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Snapshot<K: Key, V: Value, S: HashBuilder> {
+    generation: Arc<Generation<K, V>>,
+    hasher: S,
+}
+
+impl<K: Key, V: Value, S: HashBuilder> Snapshot<K, V, S> {
+    pub(super) fn new(generation: Arc<Generation<K, V>>, hasher: S) -> Self {
+        Self { generation, hasher }
+    }
+
+    /// The value of a key in this snapshot.
+    #[must_use]
+    pub fn get<Q>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.generation
+            .table
+            .find_any(self.hasher.hash_one(key), key)
+    }
+
+    /// All pairs, in an order that is the same at each call.
+    #[must_use]
+    pub fn iter(&self) -> Iter<'_, K, V> {
+        Iter {
+            pairs: Box::new(self.generation.table.iter()),
+            left: self.len(),
+        }
+    }
+
+    /// How many keys it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.generation.table.len()
+    }
+
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its number. Later snapshots of the same bucket have higher ones.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.generation.epoch
+    }
+
+    /// When it was built, by the time of day.
+    #[must_use]
+    pub fn published_at(&self) -> SystemTime {
+        self.generation.published_at
+    }
+}
+
+impl<K: Key, V: Value, S: HashBuilder> Clone for Snapshot<K, V, S> {
+    fn clone(&self) -> Self {
+        Self {
+            generation: Arc::clone(&self.generation),
+            hasher: self.hasher.clone(),
+        }
+    }
+}
+
+impl<'a, K: Key, V: Value, S: HashBuilder> IntoIterator for &'a Snapshot<K, V, S> {
+    type Item = (&'a K, &'a V);
+    type IntoIter = Iter<'a, K, V>;
+
+    fn into_iter(self) -> Iter<'a, K, V> {
+        self.iter()
+    }
+}
+
+impl<K: Key, V: Value, S: HashBuilder> fmt::Debug for Snapshot<K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("epoch", &self.epoch())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The pairs of a [`Snapshot`].
+pub struct Iter<'a, K, V> {
+    pairs: Box<dyn Iterator<Item = (&'a K, &'a V)> + 'a>,
+    left: usize,
+}
+
+impl<'a, K, V> Iterator for Iter<'a, K, V> {
+    type Item = (&'a K, &'a V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let pair = self.pairs.next()?;
+        self.left -= 1;
+        Some(pair)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<K, V> ExactSizeIterator for Iter<'_, K, V> {}
+
+impl<K, V> fmt::Debug for Iter<'_, K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Iter")
+            .field("left", &self.left)
+            .finish_non_exhaustive()
+    }
+}

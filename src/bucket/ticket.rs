@@ -1,0 +1,110 @@
+//! Tickets: what was asked for in the background, and can be waited for.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::load::{Flight, Loads, Requested};
+use crate::refresh::control::Reply;
+use crate::sync::Arc;
+use crate::{HashBuilder, Key, Value};
+
+/// Loads that were requested. See [`Bucket::request_load`](super::Bucket::request_load).
+///
+/// Dropping it changes nothing: the loads go on.
+pub struct Ticket<K, V> {
+    requested: Requested<K, V>,
+    loads: Arc<dyn Waits<K, V>>,
+}
+
+/// The loading side, without its hasher's type.
+trait Waits<K, V>: Send + Sync {
+    /// Whether all of them are over by the limit.
+    fn wait_all(&self, flights: &[Arc<Flight<K, V>>], limit: Duration) -> bool;
+}
+
+impl<K: Key, V: Value, S: HashBuilder> Waits<K, V> for Loads<K, V, S> {
+    fn wait_all(&self, flights: &[Arc<Flight<K, V>>], limit: Duration) -> bool {
+        self.wait_over(flights, limit)
+    }
+}
+
+impl<K: Key, V: Value> Ticket<K, V> {
+    pub(super) fn new<S: HashBuilder>(
+        loads: Arc<Loads<K, V, S>>,
+        keys: impl Iterator<Item = K>,
+    ) -> Self {
+        Self {
+            requested: loads.request(keys),
+            loads,
+        }
+    }
+
+    /// Waits until every load is over, well or badly. `false` if that takes longer than `limit`.
+    pub fn wait(&self, limit: Duration) -> bool {
+        self.loads.wait_all(&self.requested.flights, limit)
+    }
+
+    /// Whether every load is over, well or badly.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.requested.flights.iter().all(|flight| flight.is_over())
+    }
+
+    /// Keys that were not taken: the queue was full, or the bucket has been shut down.
+    #[must_use]
+    pub fn rejected(&self) -> &[K] {
+        &self.requested.rejected
+    }
+}
+
+impl<K, V> fmt::Debug for Ticket<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket")
+            .field("loads", &self.requested.flights.len())
+            .field("rejected", &self.requested.rejected.len())
+            .finish()
+    }
+}
+
+/// A refresh that was asked for. See [`Bucket::refresh`](super::Bucket::refresh).
+///
+/// Dropping it changes nothing: the refresh goes on.
+pub struct RefreshTicket {
+    reply: Reply<()>,
+    clock: Clock,
+}
+
+impl RefreshTicket {
+    pub(super) fn new(reply: Reply<()>, clock: Clock) -> Self {
+        Self { reply, clock }
+    }
+
+    /// Waits until the refresh is over.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout` if it takes longer than `limit`; else why the refresh failed as a whole. Keys whose
+    /// reload failed are kept, counted and reported, and are no error here.
+    pub fn wait(&self, limit: Duration) -> Result<(), Error> {
+        let deadline = self.clock.now().saturating_add(limit);
+        self.reply
+            .wait(&self.clock, deadline)
+            .unwrap_or_else(|| Err(Error::timeout()))
+    }
+
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn result(&self) -> Option<Result<(), Error>> {
+        self.reply.peek()
+    }
+}
+
+impl fmt::Debug for RefreshTicket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshTicket")
+            .field("result", &self.result())
+            .finish()
+    }
+}

@@ -1,0 +1,135 @@
+//! The options of a bucket: plain data, each default with its reason.
+
+use std::time::Duration;
+
+use crate::error::BuildError;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Most keys in one call of a batch loader. 500 is what batch interfaces (SQL `IN` lists,
+    /// `MGET`, DynamoDB and the like) commonly take without complaint.
+    pub(crate) batch_size: usize,
+    /// An idle loader starts at once: waiting for company costs every lone miss.
+    pub(crate) linger: Duration,
+    /// Two, so that a refresh sweep and a miss do not wait for each other.
+    pub(crate) loader_threads: usize,
+    /// Enough for a burst, small enough that a dead source is noticed before memory is.
+    pub(crate) queue_capacity: usize,
+    /// How long a caller waits. A hot path that waits longer has failed already.
+    pub(crate) wait_limit: Duration,
+    /// None: a bucket refreshes when told to.
+    pub(crate) refresh_every: Option<Duration>,
+    /// A tenth of the interval, so that fifty instances do not ask the source at once.
+    pub(crate) refresh_jitter: f64,
+    /// How long a write may wait in the overlay before it is folded. Reads see it at once anyway.
+    pub(crate) fold_delay: Duration,
+    /// How long a shutdown waits for a loader that does not return.
+    pub(crate) shutdown_limit: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            batch_size: 500,
+            linger: Duration::ZERO,
+            loader_threads: 2,
+            queue_capacity: 100_000,
+            wait_limit: Duration::from_secs(5),
+            refresh_every: None,
+            refresh_jitter: 0.1,
+            fold_delay: Duration::from_millis(100),
+            shutdown_limit: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Longer than any wait that is meant, short enough that no sum of two overflows.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+impl Config {
+    /// # Errors
+    ///
+    /// The first option whose value makes no sense.
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        let count = |option, value: usize, range| match value {
+            0 => refuse(option, "0", range),
+            _ => Ok(()),
+        };
+        count("batch_size", self.batch_size, "at least 1")?;
+        count("queue_capacity", self.queue_capacity, "at least 1")?;
+        if self.loader_threads == 0 || self.loader_threads > MOST_THREADS {
+            return refuse("loader_threads", self.loader_threads, "1 to 1024");
+        }
+        let range = "more than zero, at most 100 years";
+        let time = |option, value: Duration, zero_allowed: bool| {
+            if value > LONGEST || (value.is_zero() && !zero_allowed) {
+                return refuse(option, format!("{value:?}"), range);
+            }
+            Ok(())
+        };
+        time("wait_limit", self.wait_limit, false)?;
+        if let Some(interval) = self.refresh_every {
+            time("refresh_every", interval, false)?;
+        }
+        time("linger", self.linger, true)?;
+        time("fold_delay", self.fold_delay, true)?;
+        time("shutdown_limit", self.shutdown_limit, true)?;
+        // Written so that a NaN is refused as well.
+        if !(0.0..=1.0).contains(&self.refresh_jitter) {
+            return refuse("refresh_jitter", self.refresh_jitter, "0.0 to 1.0");
+        }
+        Ok(())
+    }
+}
+
+/// A process of so many threads has another problem.
+const MOST_THREADS: usize = 1024;
+
+#[cold]
+pub(crate) fn refuse(
+    option: &'static str,
+    value: impl ToString,
+    range: &'static str,
+) -> Result<(), BuildError> {
+    Err(BuildError::Option {
+        option,
+        value: value.to_string(),
+        range,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_allowed() {
+        assert!(Config::default().check().is_ok());
+    }
+
+    #[test]
+    fn each_impossible_value_is_refused_by_name() {
+        type Spoil = fn(&mut Config);
+        let cases: [(&str, Spoil); 10] = [
+            ("batch_size", |c| c.batch_size = 0),
+            ("queue_capacity", |c| c.queue_capacity = 0),
+            ("loader_threads", |c| c.loader_threads = 0),
+            ("loader_threads", |c| c.loader_threads = 100_000),
+            ("wait_limit", |c| c.wait_limit = Duration::ZERO),
+            ("wait_limit", |c| c.wait_limit = Duration::MAX),
+            ("refresh_every", |c| c.refresh_every = Some(Duration::ZERO)),
+            ("linger", |c| c.linger = Duration::MAX),
+            ("refresh_jitter", |c| c.refresh_jitter = f64::NAN),
+            ("refresh_jitter", |c| c.refresh_jitter = 1.5),
+        ];
+        for (name, spoil) in cases {
+            let mut config = Config::default();
+            spoil(&mut config);
+            let error = config.check().err().map(|error| error.to_string());
+            assert!(
+                error.as_ref().is_some_and(|e| e.contains(name)),
+                "{name}: {error:?}"
+            );
+        }
+    }
+}

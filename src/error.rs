@@ -1,0 +1,188 @@
+//! What can go wrong in a call, and in building a bucket.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+/// What a loader reports when it fails: any error of its own.
+pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
+
+/// Why a call has no answer.
+///
+/// One word to clone, since one failed batch answers many waiters. A loader's own error is its
+/// [`source`](StdError::source).
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    source: Option<BoxError>,
+}
+
+/// The kinds of [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The load was given up before it ran.
+    Cancelled,
+    /// The bucket has been shut down.
+    Closed,
+    /// The loader returned an error: see [`source`](StdError::source).
+    Load,
+    /// The bucket has no loader for what was asked.
+    NoLoader,
+    /// A loader, or another part of the user's code that a load runs, panicked.
+    Panicked,
+    /// The load queue is full.
+    QueueFull,
+    /// A loader asked for a key whose load waits for that very loader.
+    Recursion,
+    /// The call would have to wait, and was made by code that the bucket runs in the middle of a
+    /// write: an `Eq` or a `Drop` of a key or value.
+    Reentrant,
+    /// The answer did not come in time. The load goes on, and its value is stored when it comes.
+    Timeout,
+}
+
+impl Error {
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            source: None,
+        }))
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn load(source: BoxError) -> Self {
+        let message = "the loader failed".into();
+        Self(Arc::new(Inner {
+            kind: ErrorKind::Load,
+            message,
+            source: Some(source),
+        }))
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn panicked(payload: &(dyn std::any::Any + Send)) -> Self {
+        let said = payload
+            .downcast_ref::<&'static str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
+        Self::new(ErrorKind::Panicked, format!("the loader panicked: {said}"))
+    }
+
+    pub(crate) fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "the bucket has been shut down")
+    }
+
+    pub(crate) fn timeout() -> Self {
+        Self::new(ErrorKind::Timeout, "no answer within the wait limit")
+    }
+
+    pub(crate) fn reentrant() -> Self {
+        Self::new(
+            ErrorKind::Reentrant,
+            "a call that has to wait, made in the middle of a write",
+        )
+    }
+
+    /// What kind of failure this is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the answer did not come in time.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.kind() == ErrorKind::Timeout
+    }
+
+    /// Whether the bucket has been shut down.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.kind() == ErrorKind::Closed
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.source {
+            // The chain is for `source`; a log line that prints the error alone wants the cause too.
+            Some(source) => write!(f, "{}: {source}", self.0.message),
+            None => f.write_str(&self.0.message),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_ref()
+            .map(|source| &**source as &(dyn StdError + 'static))
+    }
+}
+
+/// Why a bucket could not be built.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// An option has a value that makes no sense.
+    Option {
+        /// The builder's method.
+        option: &'static str,
+        /// The value it was given.
+        value: String,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// A thread could not be started.
+    Spawn {
+        /// The name the thread would have had.
+        thread: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Option {
+                option,
+                value,
+                range,
+            } => {
+                write!(f, "option `{option}` is {value}, must be {range}")
+            }
+            Self::Spawn { thread, source } => write!(f, "cannot start thread `{thread}`: {source}"),
+        }
+    }
+}
+
+impl StdError for BuildError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Option { .. } => None,
+            Self::Spawn { source, .. } => Some(source),
+        }
+    }
+}

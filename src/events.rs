@@ -1,0 +1,125 @@
+//! Events: what a bucket tells its observer.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::error::Error;
+use crate::sync::{Arc, Mutex, Parker};
+
+/// Something that happened in a bucket and that no return value tells.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The load of so many keys failed.
+    LoadFailed {
+        /// How many keys.
+        keys: usize,
+        /// Why.
+        error: Error,
+    },
+    /// A refresh failed, as a whole or for some keys. The old values are kept.
+    RefreshFailed {
+        /// Why, where the refresh failed as a whole.
+        error: Option<Error>,
+        /// How many keys failed, where it went by key.
+        keys: usize,
+    },
+    /// Folding what was written into a new snapshot failed, because a `Clone`, `Hash` or `Eq` of the
+    /// user panicked. Nothing is lost; it is tried again.
+    FoldFailed {
+        /// Why.
+        error: Error,
+    },
+}
+
+pub(crate) type Observer = Box<dyn Fn(&Event) + Send + Sync>;
+
+/// The way from wherever something happens to the observer's own thread.
+///
+/// Bounded: an observer that cannot follow loses events, which are counted, and holds nobody up.
+pub(crate) struct Events {
+    observer: Option<Observer>,
+    waiting: Mutex<Waiting>,
+    parker: Arc<Parker>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    events: VecDeque<Event>,
+    dropped: u64,
+    closed: bool,
+}
+
+/// How many events may wait for the observer. Enough for the failures of a burst of batches; chosen,
+/// not measured.
+const MOST_WAITING: usize = 1024;
+
+impl Events {
+    pub(crate) fn new(observer: Option<Observer>) -> Arc<Self> {
+        Arc::new(Self {
+            observer,
+            waiting: Mutex::default(),
+            parker: Parker::new(),
+        })
+    }
+
+    pub(crate) fn has_observer(&self) -> bool {
+        self.observer.is_some()
+    }
+
+    pub(crate) fn send(&self, event: Event) {
+        if self.observer.is_none() {
+            return;
+        }
+        let refused = {
+            let mut waiting = self.waiting.lock();
+            if waiting.events.len() < MOST_WAITING {
+                waiting.events.push_back(event);
+                None
+            } else {
+                waiting.dropped += 1;
+                // Dropped after the lock: an error's source is the user's.
+                Some(event)
+            }
+        };
+        drop(refused);
+        self.parker.unpark();
+    }
+
+    /// How many events no observer was told of.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.waiting.lock().dropped
+    }
+
+    /// Tells the observer until closed and empty. The body of the observer's thread.
+    pub(crate) fn deliver(&self) {
+        let Some(observer) = &self.observer else {
+            return;
+        };
+        loop {
+            let (event, closed) = {
+                let mut waiting = self.waiting.lock();
+                (waiting.events.pop_front(), waiting.closed)
+            };
+            match event {
+                Some(event) => {
+                    let _ = catch_unwind(AssertUnwindSafe(|| observer(&event)));
+                }
+                None if closed => return,
+                None => self.parker.park_forever(),
+            }
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.waiting.lock().closed = true;
+        self.parker.unpark();
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,80 @@
+//! A lock-free, read-optimised in-process cache. A *bucket* keeps key-value data in memory, stocked and
+//! fresh, for code that cannot afford to wait for it.
+//!
+//! Callers read from an immutable *snapshot* behind one atomic pointer, with no lock. Misses go into a
+//! queue and are loaded from the slow source in batches, one flight per key. A background refresher
+//! builds whole replacement maps and publishes them in one swap. Nothing needs an async runtime.
+//!
+//! ```
+//! use larder::Bucket;
+//!
+//! let squares = Bucket::<u64, u64>::builder("squares")
+//!     .bulk_load(|keys: &[u64]| {
+//!         Ok::<_, std::io::Error>(keys.iter().map(|&k| (k, k * k)).collect::<Vec<_>>())
+//!     })
+//!     .build()?;
+//!
+//! assert_eq!(squares.get(&12), Some(144)); // a miss: loaded
+//! let mut reader = squares.reader();
+//! assert_eq!(reader.get(&12), Some(&144)); // a hit: no lock, no clone
+//! # Ok::<(), larder::BuildError>(())
+//! ```
+//!
+//! # The types
+//!
+//! * [`Bucket`]: the handle, and the [`Builder`] that makes one.
+//! * [`Reader`]: a thread's own handle, for the fastest read.
+//! * [`Snapshot`]: a consistent view that never changes.
+//! * [`Loader`], [`BulkLoader`], [`DatasetLoader`]: where values come from; closures do as well.
+//! * [`Error`] and [`BuildError`]: what can go wrong.
+//!
+//! Consistency, recursion and the choice of a read are described at [`Bucket`].
+
+#![doc(test(attr(deny(warnings))))]
+
+mod bucket;
+mod clock;
+mod config;
+mod error;
+mod events;
+mod fetched;
+mod load;
+mod loader;
+#[cfg(all(test, any(larder_loom, larder_shuttle)))]
+mod models;
+mod refresh;
+mod spread;
+mod stats;
+mod store;
+mod sync;
+#[allow(dead_code, reason = "a part that stands by itself")]
+mod table;
+
+use std::hash::{BuildHasher, Hash};
+
+pub use bucket::{Bucket, Builder, Call, Iter, Reader, RefreshTicket, Snapshot, Ticket};
+pub use clock::{Clock, ManualClock};
+pub use error::{BoxError, BuildError, Error, ErrorKind};
+pub use events::Event;
+pub use fetched::{Fetched, Origin};
+pub use load::LoadState;
+pub use loader::{BulkLoader, DatasetLoader, Loader, Outcome};
+pub use stats::Stats;
+
+/// The hasher of a bucket that was not given one: ahash, seeded at random.
+pub type DefaultHashBuilder = ahash::RandomState;
+
+/// What a key must be. Implemented for every type that is.
+pub trait Key: Hash + Eq + Clone + Send + Sync + 'static {}
+impl<T: Hash + Eq + Clone + Send + Sync + 'static> Key for T {}
+
+/// What a value must be. Implemented for every type that is.
+///
+/// A fold copies the values that it keeps, so a value that is dear to clone belongs into an
+/// [`Arc`](std::sync::Arc).
+pub trait Value: Clone + Send + Sync + 'static {}
+impl<T: Clone + Send + Sync + 'static> Value for T {}
+
+/// What a hasher must be. Implemented for every type that is.
+pub trait HashBuilder: BuildHasher + Clone + Send + Sync + 'static {}
+impl<T: BuildHasher + Clone + Send + Sync + 'static> HashBuilder for T {}

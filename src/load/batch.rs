@@ -1,0 +1,256 @@
+//! The loader's side: a batch of flights that have begun is loaded, stored and answered.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::flight::{Answer, Flight};
+use super::runner::Running;
+use super::{Loads, Source};
+use crate::error::{BoxError, Error, ErrorKind};
+use crate::events::Event;
+use crate::loader::Outcome;
+use crate::stats::Counters;
+use crate::store::Installed;
+use crate::sync::Arc;
+use crate::{HashBuilder, Key, Value};
+
+type Answers<K, V> = Vec<(K, Outcome<V>)>;
+
+impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
+    /// Loads flights that have begun under `number`. Every one of them is over afterwards, whatever the
+    /// loader does. Returns how many failed.
+    pub(crate) fn run_batch(&self, flights: Vec<Arc<Flight<K, V>>>, number: u64) -> usize {
+        let count = flights.len();
+        catch_unwind(AssertUnwindSafe(|| self.run(flights, number))).unwrap_or_else(|payload| {
+            let error = Error::panicked(&*payload);
+            self.events.send(Event::LoadFailed { keys: count, error });
+            count
+        })
+    }
+
+    fn run(&self, flights: Vec<Arc<Flight<K, V>>>, number: u64) -> usize {
+        let mut open = Open {
+            loads: self,
+            flights,
+            failed: 0,
+        };
+        open.answer_present();
+        if open.flights.is_empty() {
+            return 0;
+        }
+        match self.ask(&open.flights) {
+            Ok(answers) => {
+                let (matched, extra) = self.matched(&open.flights, answers);
+                open.settle(matched, number);
+                for (key, outcome) in extra {
+                    self.store_extra(key, outcome, number);
+                }
+            }
+            Err(error) => open.fail_all(&error),
+        }
+        open.failed
+    }
+
+    /// One call of the user's loader.
+    fn ask(&self, flights: &[Arc<Flight<K, V>>]) -> Result<Answers<K, V>, Error> {
+        let _running = Running::enter()?;
+        self.stats.batch(flights.len());
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            let keys: Vec<K> = flights.iter().map(|flight| flight.key.clone()).collect();
+            match &self.source {
+                Source::Bulk(loader) => loader.bulk_load(&keys),
+                Source::Single(loader) => one_by_one(keys, |key| loader.load(key)),
+                Source::None => Ok(Vec::new()),
+            }
+        }));
+        let error = match caught {
+            Ok(Ok(answers)) => return Ok(answers),
+            Ok(Err(error)) => Error::load(error),
+            Err(payload) => Error::panicked(&*payload),
+        };
+        self.events.send(Event::LoadFailed {
+            keys: flights.len(),
+            error: error.clone(),
+        });
+        Err(error)
+    }
+
+    /// Sorts the answers to the flights, and out what was not asked for. The last answer counts.
+    fn matched(
+        &self,
+        flights: &[Arc<Flight<K, V>>],
+        answers: Answers<K, V>,
+    ) -> (Vec<Option<Outcome<V>>>, Answers<K, V>) {
+        let mut matched: Vec<Option<Outcome<V>>> = Vec::new();
+        matched.resize_with(flights.len(), || None);
+        let mut extra = Vec::new();
+        let mut by_hash: Option<Vec<(u64, usize)>> = None;
+        for (at, (key, outcome)) in answers.into_iter().enumerate() {
+            // Most loaders answer in order.
+            if flights.get(at).is_some_and(|flight| flight.key == key) {
+                matched[at] = Some(outcome);
+                continue;
+            }
+            let by_hash = by_hash.get_or_insert_with(|| {
+                let mut index: Vec<_> = flights
+                    .iter()
+                    .enumerate()
+                    .map(|(at, flight)| (flight.hash, at))
+                    .collect();
+                index.sort_unstable();
+                index
+            });
+            let hash = self.store.hash(&key);
+            let from = by_hash.partition_point(|&(h, _)| h < hash);
+            let found = by_hash[from..]
+                .iter()
+                .take_while(|&&(h, _)| h == hash)
+                .find(|&&(_, at)| flights[at].key == key);
+            match found {
+                Some(&(_, at)) => matched[at] = Some(outcome),
+                None => extra.push((key, outcome)),
+            }
+        }
+        (matched, extra)
+    }
+
+    /// Stores a pair that nobody asked for, if it is not older than what is known of its key.
+    fn store_extra(&self, key: K, outcome: Outcome<V>, number: u64) {
+        let stored = catch_unwind(AssertUnwindSafe(|| {
+            if let Outcome::Value(value) = outcome {
+                let hash = self.store.hash(&key);
+                self.count(self.store.install(number, hash, key, Some(value)));
+            }
+        }));
+        if let Err(payload) = stored {
+            self.events.send(Event::LoadFailed {
+                keys: 1,
+                error: Error::panicked(&*payload),
+            });
+        }
+    }
+
+    /// What becomes of one flight: stored, then out of the in-flight table, then answered. In this
+    /// order: who finds no flight finds the value.
+    pub(crate) fn conclude(&self, flight: &Arc<Flight<K, V>>, outcome: Outcome<V>, number: u64) {
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            self.store_outcome(flight, outcome, number)
+        }));
+        let answer = caught.unwrap_or_else(|payload| Answer::Failed(Error::panicked(&*payload)));
+        self.end(flight, answer);
+    }
+
+    fn store_outcome(&self, flight: &Flight<K, V>, outcome: Outcome<V>, number: u64) -> Answer<V> {
+        let install = |value| {
+            let key = flight.key.clone();
+            self.count(self.store.install(number, flight.hash, key, value));
+        };
+        match outcome {
+            Outcome::Value(value) => {
+                install(Some(value.clone()));
+                Answer::Loaded(value)
+            }
+            Outcome::Ignore(value) => Answer::Ignored(value),
+            Outcome::Absent => {
+                // Only what is there can go.
+                if self.store.view().is_present(flight.hash, &flight.key) {
+                    install(None);
+                }
+                Answer::Absent
+            }
+            Outcome::Failed(error) => {
+                let error = Error::load(error);
+                self.events.send(Event::LoadFailed {
+                    keys: 1,
+                    error: error.clone(),
+                });
+                Answer::Failed(error)
+            }
+        }
+    }
+
+    /// Takes a flight out of the in-flight table, by identity, and answers it.
+    pub(crate) fn end(&self, flight: &Arc<Flight<K, V>>, answer: Answer<V>) {
+        // Counted before anybody can learn of it.
+        if !flight.is_over() {
+            Counters::add(answer.counter(&self.stats), 1);
+        }
+        // A key's `Eq` may panic. Then the flight stays in the table, where, being over, it is replaced
+        // by the next one.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            self.in_flight.remove_if(flight.hash, &flight.key, |there| {
+                cfg!(larder_fault = "flight_removed_by_key") || std::ptr::eq(there, &**flight)
+            });
+        }));
+        flight.answer(answer);
+    }
+
+    fn count(&self, installed: Installed) {
+        if installed == Installed::Superseded {
+            self.stats.superseded();
+        }
+    }
+}
+
+fn one_by_one<K, V>(
+    keys: Vec<K>,
+    load: impl Fn(&K) -> Result<Outcome<V>, BoxError>,
+) -> Result<Answers<K, V>, BoxError> {
+    // Without a batch loader a batch is one key, so an error is that key's.
+    keys.into_iter()
+        .map(|key| load(&key).map(|outcome| (key, outcome)))
+        .collect()
+}
+
+/// Flights that have begun and are not answered yet. What is left in it when it goes is answered with
+/// an error: no way out of a batch leaves a waiter behind.
+struct Open<'a, K: Key, V: Value, S: HashBuilder> {
+    loads: &'a Loads<K, V, S>,
+    flights: Vec<Arc<Flight<K, V>>>,
+    failed: usize,
+}
+
+impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
+    /// Answers what need not be loaded any more: it came between the caller's look and this one.
+    ///
+    /// The look comes after the number is drawn, so a write that is not seen has a higher one.
+    fn answer_present(&mut self) {
+        let loads = self.loads;
+        self.flights.retain(|flight| {
+            if flight.wants_reload() || cfg!(larder_fault = "no_second_look") {
+                return true;
+            }
+            let view = loads.store.view();
+            let found = catch_unwind(AssertUnwindSafe(|| view.value(flight.hash, &flight.key)));
+            match found {
+                Ok(None) => return true,
+                Ok(Some(value)) => loads.end(flight, Answer::Hit(value)),
+                Err(payload) => loads.end(flight, Answer::Failed(Error::panicked(&*payload))),
+            }
+            false
+        });
+    }
+
+    fn settle(&mut self, outcomes: Vec<Option<Outcome<V>>>, number: u64) {
+        for (flight, outcome) in std::mem::take(&mut self.flights).into_iter().zip(outcomes) {
+            let outcome = outcome.unwrap_or(Outcome::Absent);
+            self.failed += usize::from(matches!(outcome, Outcome::Failed(_)));
+            self.loads.conclude(&flight, outcome, number);
+        }
+    }
+
+    fn fail_all(&mut self, error: &Error) {
+        for flight in std::mem::take(&mut self.flights) {
+            self.failed += 1;
+            self.loads.end(&flight, Answer::Failed(error.clone()));
+        }
+    }
+}
+
+impl<K: Key, V: Value, S: HashBuilder> Drop for Open<'_, K, V, S> {
+    fn drop(&mut self) {
+        if !self.flights.is_empty() && !cfg!(larder_fault = "panic_leaves_waiters") {
+            let error = Error::new(ErrorKind::Panicked, "a load ended without an answer");
+            self.fail_all(&error);
+        }
+    }
+}

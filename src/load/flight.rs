@@ -1,0 +1,132 @@
+//! A flight: a load of one key that is wanted or under way.
+
+use super::promise::Promise;
+use super::runner::Awaited;
+use crate::error::Error;
+use crate::stats::Counters;
+use crate::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64},
+    order, plain,
+};
+
+/// Stands for the runner of a flight that is over.
+const OVER: u64 = u64::MAX;
+
+/// How a flight ended, for all who wait for it.
+#[derive(Debug)]
+pub(crate) enum Answer<V> {
+    /// Loaded.
+    Loaded(V),
+    /// Loaded, and not to be stored.
+    Ignored(V),
+    /// Was there already when the load was about to begin.
+    Hit(V),
+    /// The source has no such key.
+    Absent,
+    Failed(Error),
+}
+
+impl<V> Answer<V> {
+    /// What counts such answers.
+    pub(super) fn counter<'c>(&self, counters: &'c Counters) -> &'c AtomicU64 {
+        match self {
+            Self::Loaded(_) => &counters.loaded,
+            Self::Ignored(_) => &counters.ignored,
+            Self::Hit(_) => &counters.found_late,
+            Self::Absent => &counters.absent,
+            Self::Failed(_) => &counters.failed,
+        }
+    }
+}
+
+/// At most one current flight of a key is in the in-flight table.
+pub(crate) struct Flight<K, V> {
+    pub(crate) hash: u64,
+    pub(crate) key: K,
+    /// The number of the load; 0 until it begins. Written under the queue's lock, so whoever has to
+    /// be sure that it is still 0 takes that lock.
+    number: AtomicU64,
+    /// Who runs it; 0 while it is queued, [`OVER`] at the end. Changed from 0 only under the queue's
+    /// lock.
+    runner: plain::Word,
+    /// It counts among those that wait in the queue, until it begins. Only under the queue's lock.
+    queued: plain::Flag,
+    /// Somebody wants it loaded even if it is cached.
+    reload: AtomicBool,
+    /// A shared answer, so that handing it out under the lock clones no value.
+    promise: Promise<Arc<Answer<V>>>,
+}
+
+impl<K, V> Flight<K, V> {
+    pub(crate) fn new(hash: u64, key: K, reload: bool) -> Arc<Self> {
+        Arc::new(Self {
+            hash,
+            key,
+            number: AtomicU64::new(0),
+            runner: plain::Word::new(0),
+            queued: plain::Flag::new(false),
+            reload: AtomicBool::new(reload),
+            promise: Promise::new(),
+        })
+    }
+
+    pub(crate) fn promise(&self) -> &Promise<Arc<Answer<V>>> {
+        &self.promise
+    }
+
+    /// Ends the flight, unless it has ended.
+    pub(crate) fn answer(&self, answer: Answer<V>) -> bool {
+        // Before the answer: whoever goes on because of it must not find the flight under way.
+        self.runner.store(OVER, order::COUNT);
+        self.promise.answer(Arc::new(answer))
+    }
+
+    /// Whether the flight has its answer, or is about to.
+    pub(crate) fn is_over(&self) -> bool {
+        self.runner.load(order::COUNT) == OVER
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.runner.load(order::COUNT) != 0
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number.load(order::COUNT)
+    }
+
+    /// Takes the flight off. Only under the queue's lock, and [`number`](Self::set_number) it there.
+    pub(super) fn claim(&self, runner: u64) {
+        self.runner.store(runner, order::COUNT);
+    }
+
+    pub(super) fn set_queued(&self) {
+        self.queued.store(true, order::COUNT);
+    }
+
+    pub(super) fn is_queued(&self) -> bool {
+        self.queued.load(order::COUNT)
+    }
+
+    pub(super) fn set_number(&self, number: u64) {
+        self.number.store(number, order::COUNT);
+    }
+
+    pub(crate) fn wants_reload(&self) -> bool {
+        self.reload.load(order::COUNT)
+    }
+
+    pub(crate) fn ask_reload(&self) {
+        self.reload.store(true, order::COUNT);
+    }
+}
+
+impl<K: Send + Sync, V: Send + Sync> Awaited for Flight<K, V> {
+    fn is_over(&self) -> bool {
+        Self::is_over(self)
+    }
+
+    fn runner(&self) -> u64 {
+        self.runner.load(order::COUNT)
+    }
+}

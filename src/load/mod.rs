@@ -1,0 +1,164 @@
+//! Loading: what is wanted, by whom, and how it is brought. DESIGN.md, "Single flight".
+//!
+//! One in-flight table and one queue serve every path. A caller joins the current flight of its key or
+//! leads a new one ([`request`]); a loader thread takes batches off the queue ([`worker`]), asks the
+//! user's loader, stores what it says and answers ([`batch`]).
+
+mod batch;
+mod flight;
+mod promise;
+mod queue;
+mod request;
+mod runner;
+mod sweep;
+mod worker;
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::Error;
+use crate::events::Events;
+use crate::loader::{BulkLoader, Loader};
+use crate::stats::Counters;
+use crate::store::Store;
+use crate::sync::{Arc, Map};
+use crate::{HashBuilder, Key, Value};
+
+use self::flight::Answer;
+use self::queue::Queue;
+
+pub(crate) use self::flight::Flight;
+pub(crate) use self::promise::Promise;
+pub(crate) use self::request::Requested;
+pub(crate) use self::runner::Running;
+pub(crate) use self::sweep::Sweep;
+
+/// Where values come from.
+pub(crate) enum Source<K, V> {
+    None,
+    Single(Box<dyn Loader<K, V>>),
+    /// Given alone or beside a single loader: then every load goes through this one.
+    Bulk(Box<dyn BulkLoader<K, V>>),
+}
+
+/// The loading side of one bucket.
+pub(crate) struct Loads<K: Key, V: Value, S: HashBuilder> {
+    store: Arc<Store<K, V, S>>,
+    in_flight: Map<K, Flight<K, V>>,
+    queue: Queue<K, V>,
+    source: Source<K, V>,
+    stats: Arc<Counters>,
+    events: Arc<Events>,
+    clock: Clock,
+}
+
+/// Where a key stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LoadState {
+    /// Neither cached nor wanted.
+    Unknown,
+    /// Not cached, and queued for a load.
+    Requested,
+    /// Not cached, and being loaded.
+    Loading,
+    /// Cached.
+    Cached,
+    /// Cached, and queued for a reload.
+    ReloadRequested,
+    /// Cached, and being reloaded.
+    Reloading,
+}
+
+impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
+    pub(crate) fn new(
+        store: Arc<Store<K, V, S>>,
+        source: Source<K, V>,
+        config: &Config,
+        stats: Arc<Counters>,
+        events: Arc<Events>,
+        clock: Clock,
+    ) -> Self {
+        // Without a batch loader there is nothing to gain from a batch.
+        let batch_size = match &source {
+            Source::Bulk(_) => config.batch_size,
+            Source::Single(_) | Source::None => 1,
+        };
+        // One loader thread stays free for misses, where there is more than one.
+        let sweepers = config.loader_threads.saturating_sub(1).max(1);
+        let queue = Queue::new(
+            config.queue_capacity,
+            batch_size,
+            config.linger,
+            sweepers,
+            clock.clone(),
+        );
+        Self {
+            store,
+            in_flight: Map::with_capacity(0),
+            queue,
+            source,
+            stats,
+            events,
+            clock,
+        }
+    }
+
+    pub(crate) fn has_loader(&self) -> bool {
+        !matches!(self.source, Source::None)
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(crate) fn under_way(&self) -> usize {
+        self.in_flight.len().saturating_sub(self.queue.len())
+    }
+
+    /// Where the key stands. Weakly consistent.
+    pub(crate) fn state<Q>(&self, hash: u64, key: &Q) -> LoadState
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let flight = self
+            .in_flight
+            .get(hash, key)
+            .filter(|flight| !flight.is_over());
+        let cached = self.store.view().is_present(hash, key);
+        match (cached, flight.map(|flight| flight.has_begun())) {
+            (false, None) => LoadState::Unknown,
+            (false, Some(false)) => LoadState::Requested,
+            (false, Some(true)) => LoadState::Loading,
+            (true, None) => LoadState::Cached,
+            (true, Some(false)) => LoadState::ReloadRequested,
+            (true, Some(true)) => LoadState::Reloading,
+        }
+    }
+
+    /// Has loader threads reload the keys of a sweep. `false` once closed.
+    pub(crate) fn start_sweep(&self, sweep: Arc<Sweep<K>>) -> bool {
+        self.queue.start_sweep(sweep)
+    }
+
+    /// Takes no more loads, and answers everybody who waits. A loader that is running runs out.
+    pub(crate) fn close(&self) {
+        let queued = self.queue.close();
+        for flight in queued {
+            self.end(&flight, Answer::Failed(Error::closed()));
+        }
+        // Whoever registers a flight after this walk finds the queue closed.
+        let mut running = Vec::new();
+        self.in_flight
+            .for_each(|_, _, flight| running.push(Arc::clone(flight)));
+        for flight in running {
+            self.end(&flight, Answer::Failed(Error::closed()));
+        }
+    }
+
+    pub(crate) fn deadline(&self, limit: Duration) -> Duration {
+        self.clock.now().saturating_add(limit)
+    }
+}

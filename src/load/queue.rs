@@ -1,0 +1,328 @@
+//! The load queue: what is wanted, in which order, and who is asleep until something is.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::flight::Flight;
+use super::sweep::Sweep;
+use crate::clock::Clock;
+use crate::sync::{Arc, Mutex, Parker};
+
+/// Flights that wait for a loader, misses before reloads, reloads before the refresh sweep.
+pub(crate) struct Queue<K, V> {
+    state: Mutex<State<K, V>>,
+    capacity: usize,
+    batch_size: usize,
+    linger: Duration,
+    clock: Clock,
+    /// How many loader threads a refresh sweep may keep busy at a time.
+    sweepers: usize,
+}
+
+struct State<K, V> {
+    misses: VecDeque<Wanted<K, V>>,
+    reloads: VecDeque<Wanted<K, V>>,
+    /// Flights in here that have not begun. The deques may also hold some that have: a reload that
+    /// became a miss is in both, one that a nested load took over is left where it was.
+    waiting: usize,
+    sweep: Option<Arc<Sweep<K>>>,
+    sweeping: usize,
+    idle: Vec<Arc<Parker>>,
+    closed: bool,
+}
+
+struct Wanted<K, V> {
+    flight: Arc<Flight<K, V>>,
+    since: Duration,
+}
+
+/// How urgent a flight is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Somebody waits.
+    Miss,
+    /// Nobody does.
+    Reload,
+}
+
+/// Why flights were not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Full,
+    Closed,
+}
+
+/// What a loader thread does next.
+pub(crate) enum Next<K, V> {
+    /// Loads these; they have begun.
+    Batch(Vec<Arc<Flight<K, V>>>),
+    /// Reloads a piece of the sweep.
+    Sweep(Arc<Sweep<K>>),
+    /// Sleeps, until woken or until this time.
+    Sleep(Option<Duration>),
+    /// Ends.
+    Stop,
+}
+
+impl<K, V> Queue<K, V> {
+    pub(crate) fn new(
+        capacity: usize,
+        batch_size: usize,
+        linger: Duration,
+        sweepers: usize,
+        clock: Clock,
+    ) -> Self {
+        let state = State {
+            misses: VecDeque::new(),
+            reloads: VecDeque::new(),
+            waiting: 0,
+            sweep: None,
+            sweeping: 0,
+            idle: Vec::new(),
+            closed: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            capacity,
+            batch_size,
+            linger,
+            clock,
+            sweepers,
+        }
+    }
+
+    /// Queues flights in one step, so that keys missed together are loaded together. Takes as many,
+    /// from the front, as there is room for, and returns how many that is.
+    pub(crate) fn push(
+        &self,
+        flights: &[Arc<Flight<K, V>>],
+        urgency: Urgency,
+    ) -> (usize, Option<Refused>) {
+        let since = self.clock.now();
+        let mut woken = Vec::new();
+        let (taken, refused) = {
+            let mut state = self.state.lock();
+            if state.closed {
+                return (0, Some(Refused::Closed));
+            }
+            let taken = flights
+                .len()
+                .min(self.capacity.saturating_sub(state.waiting));
+            for flight in &flights[..taken] {
+                // A nested load may have taken it over before its leader came here.
+                if flight.has_begun() {
+                    continue;
+                }
+                flight.set_queued();
+                state.waiting += 1;
+                let wanted = Wanted {
+                    flight: Arc::clone(flight),
+                    since,
+                };
+                match urgency {
+                    Urgency::Miss => state.misses.push_back(wanted),
+                    Urgency::Reload => state.reloads.push_back(wanted),
+                }
+            }
+            for _ in 0..taken.div_ceil(self.batch_size) {
+                woken.extend(state.idle.pop());
+            }
+            (taken, (taken < flights.len()).then_some(Refused::Full))
+        };
+        for parker in woken {
+            parker.unpark();
+        }
+        (taken, refused)
+    }
+
+    /// A queued reload has found somebody who waits for it: it goes ahead with the misses.
+    pub(crate) fn promote(&self, flight: &Arc<Flight<K, V>>) {
+        let since = self.clock.now();
+        let mut state = self.state.lock();
+        if !flight.has_begun() {
+            state.misses.push_back(Wanted {
+                flight: Arc::clone(flight),
+                since,
+            });
+        }
+    }
+
+    /// The number of a flight, and certainly 0 only if it has not begun.
+    pub(crate) fn settled_number(&self, flight: &Flight<K, V>) -> u64 {
+        let _ordered = self.state.lock();
+        flight.number()
+    }
+
+    /// What the loader thread that sleeps on `parker` does next. `begin` gives the number of a load.
+    pub(crate) fn next(
+        &self,
+        runner: u64,
+        parker: &Arc<Parker>,
+        begin: impl FnOnce() -> u64,
+    ) -> Next<K, V> {
+        let mut state = self.state.lock();
+        state.idle.retain(|idle| !Arc::ptr_eq(idle, parker));
+        if state.closed {
+            return Next::Stop;
+        }
+        state.drop_begun();
+        if let Some(until) = state.lingers(self.batch_size, self.linger, &self.clock) {
+            state.idle.push(Arc::clone(parker));
+            return Next::Sleep(Some(until));
+        }
+        let batch = state.take(self.batch_size, runner);
+        if !batch.is_empty() {
+            let number = begin();
+            for flight in &batch {
+                flight.set_number(number);
+            }
+            return Next::Batch(batch);
+        }
+        if state.sweeping < self.sweepers
+            && let Some(sweep) = state.sweep.clone()
+        {
+            state.sweeping += 1;
+            return Next::Sweep(sweep);
+        }
+        if !cfg!(larder_fault = "sleeps_unregistered") {
+            state.idle.push(Arc::clone(parker));
+        }
+        Next::Sleep(None)
+    }
+
+    /// Takes `flight` out of the queue if it has not begun, for a caller that may not wait for it.
+    pub(crate) fn take_over(
+        &self,
+        flight: &Flight<K, V>,
+        runner: u64,
+        begin: impl FnOnce() -> u64,
+    ) -> bool {
+        let mut state = self.state.lock();
+        if flight.has_begun() {
+            return false;
+        }
+        // Its leader may not have pushed it yet.
+        state.waiting -= usize::from(flight.is_queued());
+        flight.claim(runner);
+        flight.set_number(begin());
+        true
+    }
+
+    /// Begins flights that never were in the queue. `false` once closed.
+    pub(crate) fn begin_unqueued(
+        &self,
+        flights: &[Arc<Flight<K, V>>],
+        runner: u64,
+        begin: impl FnOnce() -> u64,
+    ) -> bool {
+        let state = self.state.lock();
+        if state.closed {
+            return false;
+        }
+        for flight in flights {
+            flight.claim(runner);
+        }
+        let number = begin();
+        for flight in flights {
+            flight.set_number(number);
+        }
+        true
+    }
+
+    /// Has idle loaders work on a refresh sweep.
+    pub(crate) fn start_sweep(&self, sweep: Arc<Sweep<K>>) -> bool {
+        let woken = {
+            let mut state = self.state.lock();
+            if state.closed {
+                return false;
+            }
+            state.sweep = Some(sweep);
+            std::mem::take(&mut state.idle)
+        };
+        for parker in woken {
+            parker.unpark();
+        }
+        true
+    }
+
+    /// A loader has done its piece of a sweep.
+    pub(crate) fn end_sweep_piece(&self, sweep: &Arc<Sweep<K>>) {
+        let mut state = self.state.lock();
+        state.sweeping -= 1;
+        let same = state
+            .sweep
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, sweep));
+        if same && sweep.is_exhausted() {
+            state.sweep = None;
+        }
+    }
+
+    /// Ends the queue. Returns the flights that will not begin any more.
+    pub(crate) fn close(&self) -> Vec<Arc<Flight<K, V>>> {
+        let (left, woken) = {
+            let mut state = self.state.lock();
+            state.closed = true;
+            state.sweep = None;
+            state.drop_begun();
+            let left = state.take(usize::MAX, NOBODY);
+            (left, std::mem::take(&mut state.idle))
+        };
+        for parker in woken {
+            parker.unpark();
+        }
+        left
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.state.lock().waiting
+    }
+
+    pub(crate) fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+}
+
+impl<K, V> State<K, V> {
+    fn drop_begun(&mut self) {
+        for deque in [&mut self.misses, &mut self.reloads] {
+            while deque
+                .front()
+                .is_some_and(|wanted| wanted.flight.has_begun())
+            {
+                deque.pop_front();
+            }
+        }
+    }
+
+    /// Until when to wait for more misses, if there are some, not a batch full, and time is left.
+    fn lingers(&self, batch_size: usize, linger: Duration, clock: &Clock) -> Option<Duration> {
+        let oldest = self.misses.front().or_else(|| self.reloads.front())?;
+        if linger.is_zero() || self.waiting >= batch_size {
+            return None;
+        }
+        let until = oldest.since.saturating_add(linger);
+        (clock.now() < until).then_some(until)
+    }
+
+    /// Takes flights off for `runner`, misses first.
+    fn take(&mut self, most: usize, runner: u64) -> Vec<Arc<Flight<K, V>>> {
+        let mut batch = Vec::new();
+        for deque in [&mut self.misses, &mut self.reloads] {
+            while batch.len() < most {
+                let Some(wanted) = deque.pop_front() else {
+                    break;
+                };
+                if !wanted.flight.has_begun() {
+                    wanted.flight.claim(runner);
+                    batch.push(wanted.flight);
+                }
+            }
+        }
+        self.waiting -= batch.len();
+        batch
+    }
+}
+
+/// Claims what is left in a queue that closes. No runner has this identity.
+const NOBODY: u64 = u64::MAX - 1;

@@ -1,0 +1,66 @@
+//! What a loader thread does all day.
+
+use super::Loads;
+use super::queue::Next;
+use super::runner::{self, Running};
+use crate::sync::Parker;
+use crate::{HashBuilder, Key, Value};
+
+impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
+    /// Loads what is wanted until the queue is closed. The body of a loader thread.
+    pub(crate) fn work(&self) {
+        // The identity under which this thread claims flights; nothing is nested yet.
+        let Ok(_running) = Running::enter() else {
+            return;
+        };
+        let parker = Parker::new();
+        loop {
+            if !self.work_once(&parker) {
+                return;
+            }
+        }
+    }
+
+    /// One turn: a batch, a piece of a sweep, or a sleep. `false` once closed.
+    pub(crate) fn work_once(&self, parker: &crate::sync::Arc<Parker>) -> bool {
+        let runner = runner::current();
+        let mut live = None;
+        let next = self.queue.next(runner, parker, || {
+            live.insert(self.store.begin_load()).number()
+        });
+        match next {
+            Next::Batch(flights) => {
+                let number = live.as_ref().map_or(0, |live| live.number());
+                self.run_batch(flights, number);
+            }
+            Next::Sweep(sweep) => {
+                let keys = sweep.take(self.queue.batch_size());
+                let failed = if keys.is_empty() {
+                    None
+                } else {
+                    Some(self.reload(keys, runner))
+                };
+                self.queue.end_sweep_piece(&sweep);
+                if let Some(failed) = failed {
+                    sweep.done_with_piece(failed);
+                }
+            }
+            Next::Sleep(until) => parker.park(&self.clock, until),
+            Next::Stop => return false,
+        }
+        true
+    }
+
+    fn reload(&self, keys: Vec<K>, runner: u64) -> usize {
+        let count = keys.len();
+        // The user's `Hash` and `Eq` run in here.
+        let begun = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            self.begin_reloads(keys, runner)
+        }));
+        let Ok(reloads) = begun else { return count };
+        match &reloads.live {
+            Some(live) => self.run_batch(reloads.flights, live.number()),
+            None => 0,
+        }
+    }
+}

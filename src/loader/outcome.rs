@@ -1,0 +1,48 @@
+//! What a loader says about one key.
+
+use crate::error::BoxError;
+
+/// A loader's answer for one key.
+///
+/// A plain value, an `Option` and a `Result` convert, so most loaders never name this type:
+///
+/// ```
+/// use larder::Outcome;
+///
+/// assert!(matches!(Outcome::from(7), Outcome::Value(7)));
+/// assert!(matches!(Outcome::<u8>::from(None), Outcome::Absent));
+/// assert!(matches!(Outcome::<u8>::from(Err("no route")), Outcome::Failed(_)));
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome<V> {
+    /// The value: stored, and answered to whoever waits.
+    Value(V),
+    /// The value, for whoever waits, but not to be stored.
+    Ignore(V),
+    /// The source has no such key. A cached value of it goes.
+    Absent,
+    /// The load of this key failed. A cached value of it stays.
+    Failed(BoxError),
+}
+
+impl<V> From<V> for Outcome<V> {
+    fn from(value: V) -> Self {
+        Self::Value(value)
+    }
+}
+
+impl<V> From<Option<V>> for Outcome<V> {
+    fn from(value: Option<V>) -> Self {
+        value.map_or(Self::Absent, Self::Value)
+    }
+}
+
+impl<V, E: Into<BoxError>> From<Result<V, E>> for Outcome<V> {
+    fn from(value: Result<V, E>) -> Self {
+        match value {
+            Ok(value) => Self::Value(value),
+            Err(error) => Self::Failed(error.into()),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Models of the protocols: the shipping code under loom and shuttle. `scripts/models` runs them.

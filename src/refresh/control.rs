@@ -1,0 +1,97 @@
+//! What callers ask of the refresher.
+
+use crate::error::Error;
+use crate::load::Promise;
+use crate::sync::{Arc, Mutex, Parker};
+use crate::table::Table;
+
+/// An answer that comes later.
+pub(crate) type Reply<T> = Arc<Promise<Result<T, Error>>>;
+
+/// A dataset, built into a table, or why there is none.
+pub(crate) type Fetched<K, V> = Result<Table<K, V>, Error>;
+
+/// Requests to the refresher, and the bell that wakes it.
+pub(crate) struct Control<K, V> {
+    requests: Mutex<Requests<K, V>>,
+    bell: Arc<Parker>,
+}
+
+/// What is asked for at a time. Equal requests share an answer.
+pub(crate) struct Requests<K, V> {
+    pub(crate) publish: Vec<Reply<u64>>,
+    pub(crate) clear: Vec<Reply<u64>>,
+    pub(crate) refresh: Vec<Reply<()>>,
+    /// A dataset that has been fetched, or why not, and the number of the fetch.
+    pub(crate) dataset: Option<(u64, Fetched<K, V>)>,
+    pub(crate) stop: bool,
+}
+
+impl<K, V> Default for Requests<K, V> {
+    fn default() -> Self {
+        Self {
+            publish: Vec::new(),
+            clear: Vec::new(),
+            refresh: Vec::new(),
+            dataset: None,
+            stop: false,
+        }
+    }
+}
+
+impl<K, V> Control<K, V> {
+    pub(crate) fn new(bell: Arc<Parker>) -> Self {
+        Self {
+            requests: Mutex::new(Requests::default()),
+            bell,
+        }
+    }
+
+    pub(crate) fn bell(&self) -> &Arc<Parker> {
+        &self.bell
+    }
+
+    /// Asks for something, unless the refresher has been stopped.
+    pub(crate) fn ask<T: Clone>(
+        &self,
+        place: impl FnOnce(&mut Requests<K, V>) -> &mut Vec<Reply<T>>,
+    ) -> Reply<T> {
+        let reply = Arc::new(Promise::new());
+        let stopped = {
+            let mut requests = self.requests.lock();
+            if !requests.stop {
+                place(&mut requests).push(Arc::clone(&reply));
+            }
+            requests.stop
+        };
+        if stopped {
+            reply.answer(Err(Error::closed()));
+        } else {
+            self.bell.unpark();
+        }
+        reply
+    }
+
+    /// Hands over a dataset that has been fetched.
+    pub(crate) fn deliver(&self, fetch: u64, dataset: Fetched<K, V>) {
+        let old = self.requests.lock().dataset.replace((fetch, dataset));
+        // Dropped here, where no lock is held: it holds the user's values.
+        drop(old);
+        self.bell.unpark();
+    }
+
+    /// Everything asked for by now.
+    pub(crate) fn take(&self) -> Requests<K, V> {
+        let mut requests = self.requests.lock();
+        let stop = requests.stop;
+        let taken = std::mem::take(&mut *requests);
+        requests.stop = stop;
+        Requests { stop, ..taken }
+    }
+
+    /// No more requests; those that wait are answered by the refresher.
+    pub(crate) fn stop(&self) {
+        self.requests.lock().stop = true;
+        self.bell.unpark();
+    }
+}

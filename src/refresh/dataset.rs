@@ -1,0 +1,78 @@
+//! Fetching a whole dataset, on a thread of its own.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::control::Control;
+use crate::error::Error;
+use crate::load::Running;
+use crate::loader::DatasetLoader;
+use crate::store::Store;
+use crate::sync::{Arc, Mutex, Parker};
+use crate::table::Table;
+use crate::{HashBuilder, Key, Value};
+
+/// The thread that calls `load_all` and builds the table, so that neither the refresher nor a miss
+/// waits for it.
+pub(crate) struct Fetcher<K, V> {
+    loader: Box<dyn DatasetLoader<K, V>>,
+    job: Mutex<Job>,
+    parker: Arc<Parker>,
+}
+
+#[derive(Default)]
+struct Job {
+    /// The number of the fetch that is wanted.
+    wanted: Option<u64>,
+    stop: bool,
+}
+
+impl<K: Key, V: Value> Fetcher<K, V> {
+    pub(crate) fn new(loader: Box<dyn DatasetLoader<K, V>>) -> Self {
+        Self {
+            loader,
+            job: Mutex::default(),
+            parker: Parker::new(),
+        }
+    }
+
+    /// Wants the dataset fetched. It will be delivered to the refresher under this number.
+    pub(crate) fn want(&self, fetch: u64) {
+        self.job.lock().wanted = Some(fetch);
+        self.parker.unpark();
+    }
+
+    pub(crate) fn stop(&self) {
+        self.job.lock().stop = true;
+        self.parker.unpark();
+    }
+
+    /// The body of the thread.
+    pub(crate) fn work<S: HashBuilder>(&self, store: &Store<K, V, S>, control: &Control<K, V>) {
+        loop {
+            let (wanted, stop) = {
+                let mut job = self.job.lock();
+                (std::mem::take(&mut job.wanted), job.stop)
+            };
+            if stop {
+                return;
+            }
+            match wanted {
+                Some(fetch) => control.deliver(fetch, self.fetch(store)),
+                None => self.parker.park_forever(),
+            }
+        }
+    }
+
+    fn fetch<S: HashBuilder>(&self, store: &Store<K, V, S>) -> Result<Table<K, V>, Error> {
+        // A dataset loader may call its bucket like any other loader.
+        let _running = Running::enter()?;
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            let pairs = self.loader.load_all()?;
+            Ok(Table::from_pairs(pairs, |key| store.hash(key)))
+        }));
+        match caught {
+            Ok(fetched) => fetched.map_err(Error::load),
+            Err(payload) => Err(Error::panicked(&*payload)),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The refresher: folds, refreshes, clears and frees, on a thread of its own. DESIGN.md, "Refresh".
+//!
+//! It never waits for a loader. A refresh by key is a sweep that loader threads work off; a whole
+//! dataset is fetched on the dataset's own thread ([`dataset`]). Both report back, and the refresher
+//! goes on folding meanwhile.
+
+pub(crate) mod control;
+pub(crate) mod dataset;
+mod schedule;
+pub(crate) mod worker;

@@ -1,0 +1,353 @@
+//! The refresher's thread: one turn after another.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use super::control::{Control, Reply, Requests};
+use super::dataset::Fetcher;
+use super::schedule::{Schedule, quiet_fold_due};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::{Error, ErrorKind};
+use crate::events::{Event, Events};
+use crate::load::{Loads, Sweep};
+use crate::stats::Counters;
+use crate::store::Store;
+use crate::store::fold::Folder;
+use crate::sync::Arc;
+use crate::table::Table;
+use crate::{HashBuilder, Key, Value};
+
+/// How often replaced tables are looked at that a reader or a snapshot still holds.
+const SWEEP_RETIRED: Duration = Duration::from_millis(50);
+
+/// How long after a failed fold it is tried again.
+const RETRY_FOLD: Duration = Duration::from_millis(100);
+
+/// Everything that the refresher works with. It is the only one that publishes.
+pub(crate) struct Refresher<K: Key, V: Value, S: HashBuilder> {
+    pub(crate) store: Arc<Store<K, V, S>>,
+    pub(crate) loads: Arc<Loads<K, V, S>>,
+    pub(crate) control: Arc<Control<K, V>>,
+    pub(crate) fetcher: Option<Arc<Fetcher<K, V>>>,
+    pub(crate) stats: Arc<Counters>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) clock: Clock,
+    folder: Folder<K, V>,
+    fold_delay: Duration,
+    schedule: Schedule,
+    next_refresh: Option<Duration>,
+    refresh: Refresh<K>,
+    /// Who has asked for a refresh that has not begun.
+    wanted: Vec<Reply<()>>,
+    dirty_since: Option<Duration>,
+    last_fold_end: Duration,
+    last_fold_cost: Duration,
+    retry_fold_at: Option<Duration>,
+}
+
+/// The refresh that is under way.
+enum Refresh<K> {
+    None,
+    Sweep {
+        sweep: Arc<Sweep<K>>,
+        asked: Vec<Reply<()>>,
+    },
+    Dataset {
+        fetch: u64,
+        asked: Vec<Reply<()>>,
+    },
+}
+
+impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one bucket, put together once"
+    )]
+    pub(crate) fn new(
+        store: Arc<Store<K, V, S>>,
+        loads: Arc<Loads<K, V, S>>,
+        control: Arc<Control<K, V>>,
+        fetcher: Option<Arc<Fetcher<K, V>>>,
+        stats: Arc<Counters>,
+        events: Arc<Events>,
+        clock: Clock,
+        config: &Config,
+    ) -> Self {
+        let seed = store.hasher().hash_one(crate::sync::unique());
+        let mut schedule = Schedule::new(config.refresh_every, config.refresh_jitter, seed);
+        let now = clock.now();
+        Self {
+            store,
+            loads,
+            control,
+            fetcher,
+            stats,
+            events,
+            folder: Folder::new(),
+            fold_delay: config.fold_delay,
+            next_refresh: schedule.after(now),
+            schedule,
+            refresh: Refresh::None,
+            wanted: Vec::new(),
+            dirty_since: None,
+            last_fold_end: now,
+            last_fold_cost: Duration::ZERO,
+            retry_fold_at: None,
+            clock,
+        }
+    }
+
+    /// The body of the refresher's thread.
+    pub(crate) fn work(mut self) {
+        while self.turn() {
+            let deadline = self.next_deadline();
+            self.control.bell().park(&self.clock, deadline);
+        }
+    }
+
+    /// Does all that is due. `false` once stopped.
+    pub(crate) fn turn(&mut self) -> bool {
+        let requests = self.control.take();
+        if requests.stop {
+            self.stop(requests);
+            return false;
+        }
+        self.clear(requests.clear);
+        self.fold_if_due(requests.publish);
+        if let Some((fetch, dataset)) = requests.dataset {
+            self.end_dataset(fetch, dataset);
+        }
+        self.end_sweep_if_over();
+        self.wanted.extend(requests.refresh);
+        self.start_refresh_if_due();
+        // Values and keys contain or lose their panics there; nothing to report.
+        let _ = self.contained(|this| this.folder.sweep());
+        self.stats.tables_held(self.folder.retired().tables());
+        true
+    }
+
+    fn clear(&mut self, asked: Vec<Reply<u64>>) {
+        if asked.is_empty() {
+            return;
+        }
+        let fetching = self.folder.awaits_dataset();
+        let cleared = self.contained(|this| this.folder.clear(&this.store));
+        Counters::add(&self.stats.publications, 1);
+        self.dirty_since = None;
+        answer_all(asked, &cleared);
+        if fetching {
+            // What is being fetched began before, and will be dropped when it comes. Fetch it again
+            // for those who asked.
+            if let Refresh::Dataset { asked, .. } =
+                std::mem::replace(&mut self.refresh, Refresh::None)
+            {
+                self.wanted.extend(asked);
+                self.next_refresh = Some(self.clock.now());
+            }
+        }
+    }
+
+    fn fold_if_due(&mut self, asked: Vec<Reply<u64>>) {
+        let now = self.clock.now();
+        let (touched, full) = {
+            let view = self.store.view();
+            (
+                view.active.is_touched() || view.sealed.is_some(),
+                view.active.is_full(),
+            )
+        };
+        if touched && self.dirty_since.is_none() {
+            self.dirty_since = Some(now);
+        }
+        let due = !asked.is_empty()
+            || (full && self.retry_fold_at.is_none_or(|at| now >= at))
+            || self.fold_due_at().is_some_and(|at| now >= at);
+        if !due {
+            return;
+        }
+        let before = self.store.view().current.epoch;
+        let folded = self.contained(|this| this.folder.fold(&this.store));
+        let end = self.clock.now();
+        self.last_fold_cost = end.saturating_sub(now);
+        self.last_fold_end = end;
+        match &folded {
+            Ok(epoch) => {
+                self.dirty_since = None;
+                self.retry_fold_at = None;
+                Counters::add(&self.stats.publications, usize::from(*epoch != before));
+            }
+            Err(error) => {
+                self.retry_fold_at = Some(end.saturating_add(RETRY_FOLD));
+                Counters::add(&self.stats.folds_failed, 1);
+                self.events.send(Event::FoldFailed {
+                    error: error.clone(),
+                });
+            }
+        }
+        answer_all(asked, &folded);
+    }
+
+    fn fold_due_at(&self) -> Option<Duration> {
+        let since = self.dirty_since?;
+        let due = quiet_fold_due(
+            since,
+            self.fold_delay,
+            self.last_fold_end,
+            self.last_fold_cost,
+        );
+        Some(due.max(self.retry_fold_at.unwrap_or_default()))
+    }
+
+    fn start_refresh_if_due(&mut self) {
+        let now = self.clock.now();
+        let timed = self.next_refresh.is_some_and(|at| now >= at);
+        if !matches!(self.refresh, Refresh::None) || (!timed && self.wanted.is_empty()) {
+            return;
+        }
+        let asked = std::mem::take(&mut self.wanted);
+        self.next_refresh = None;
+        if let Some(fetcher) = self.fetcher.clone() {
+            match self.contained(|this| this.folder.begin_dataset(&this.store)) {
+                Ok(()) => {
+                    let fetch = crate::sync::unique();
+                    self.refresh = Refresh::Dataset { fetch, asked };
+                    fetcher.want(fetch);
+                }
+                Err(error) => self.end_refresh(asked, Err(error), 0),
+            }
+        } else if self.loads.has_loader() {
+            match self.contained(Self::begin_sweep) {
+                Ok(Some(sweep)) => self.refresh = Refresh::Sweep { sweep, asked },
+                Ok(None) => self.end_refresh(asked, Ok(()), 0),
+                Err(error) => self.end_refresh(asked, Err(error), 0),
+            }
+        } else {
+            let error = Error::new(
+                ErrorKind::NoLoader,
+                "the bucket has no loader to refresh from",
+            );
+            self.end_refresh(asked, Err(error), 0);
+        }
+    }
+
+    /// Has all keys reloaded that are cached now. `None` if there are none.
+    fn begin_sweep(&mut self) -> Option<Arc<Sweep<K>>> {
+        let epoch = self.store.view().current.epoch;
+        if self.folder.fold(&self.store) != epoch {
+            Counters::add(&self.stats.publications, 1);
+        }
+        let view = self.store.load_view();
+        let keys: Vec<K> = view
+            .current
+            .table
+            .iter()
+            .map(|(key, _)| key.clone())
+            .collect();
+        if keys.is_empty() {
+            return None;
+        }
+        let sweep = Sweep::new(keys);
+        let bell = self.control.bell().waker();
+        // Woken at its end; the answer is looked at in the next turn.
+        let _ = sweep.promise().subscribe(|| bell);
+        if !self.loads.start_sweep(Arc::clone(&sweep)) {
+            sweep.give_up();
+        }
+        Some(sweep)
+    }
+
+    fn end_sweep_if_over(&mut self) {
+        let Refresh::Sweep { sweep, .. } = &self.refresh else {
+            return;
+        };
+        let Some(failed) = sweep.promise().peek() else {
+            return;
+        };
+        if let Refresh::Sweep { asked, .. } = std::mem::replace(&mut self.refresh, Refresh::None) {
+            self.end_refresh(asked, Ok(()), failed);
+        }
+    }
+
+    fn end_dataset(&mut self, fetch: u64, dataset: Result<Table<K, V>, Error>) {
+        // Else the bucket was cleared while it was being fetched: what it held then must not return.
+        let awaited = matches!(&self.refresh, Refresh::Dataset { fetch: f, .. } if *f == fetch);
+        if !awaited {
+            let _ = self.contained(|_| drop(dataset));
+            return;
+        }
+        let Refresh::Dataset { asked, .. } = std::mem::replace(&mut self.refresh, Refresh::None)
+        else {
+            return;
+        };
+        let published = dataset.and_then(|table| {
+            self.contained(|this| this.folder.publish_dataset(&this.store, table))
+        });
+        if published.is_ok() {
+            self.dirty_since = None;
+            Counters::add(&self.stats.publications, 1);
+        }
+        self.folder.forget_dataset();
+        self.end_refresh(asked, published.map(|_| ()), 0);
+    }
+
+    fn end_refresh(&mut self, asked: Vec<Reply<()>>, ended: Result<(), Error>, failed: usize) {
+        if ended.is_err() || failed > 0 {
+            Counters::add(&self.stats.refreshes_failed, 1);
+            let error = ended.as_ref().err().cloned();
+            self.events.send(Event::RefreshFailed {
+                error,
+                keys: failed,
+            });
+        }
+        if ended.is_ok() {
+            Counters::add(&self.stats.refreshes, 1);
+        }
+        self.next_refresh = self.schedule.after(self.clock.now());
+        answer_all(asked, &ended);
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        let refresh = match self.refresh {
+            Refresh::None => self.next_refresh,
+            // It ends by itself, and rings.
+            Refresh::Sweep { .. } | Refresh::Dataset { .. } => None,
+        };
+        let retired = (!self.folder.retired().is_empty())
+            .then(|| self.clock.now().saturating_add(SWEEP_RETIRED));
+        [refresh, self.fold_due_at(), retired]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn stop(&mut self, requests: Requests<K, V>) {
+        let closed = || Err(Error::closed());
+        let refresh = match std::mem::replace(&mut self.refresh, Refresh::None) {
+            Refresh::None => Vec::new(),
+            Refresh::Dataset { asked, .. } => asked,
+            Refresh::Sweep { sweep, asked } => {
+                sweep.give_up();
+                asked
+            }
+        };
+        answer_all(requests.publish, &closed());
+        answer_all(requests.clear, &closed());
+        for asked in [refresh, requests.refresh, std::mem::take(&mut self.wanted)] {
+            answer_all(asked, &Err(Error::closed()));
+        }
+        let _ = self.contained(|this| this.folder.sweep());
+    }
+
+    /// Runs what calls the user's `Clone`, `Hash`, `Eq` or `Drop`. A panic of theirs ends the step, not
+    /// the thread.
+    fn contained<R>(&mut self, step: impl FnOnce(&mut Self) -> R) -> Result<R, Error> {
+        catch_unwind(AssertUnwindSafe(|| step(self))).map_err(|payload| Error::panicked(&*payload))
+    }
+}
+
+fn answer_all<T: Clone>(asked: Vec<Reply<T>>, answer: &Result<T, Error>) {
+    for reply in asked {
+        reply.answer(answer.clone());
+    }
+}

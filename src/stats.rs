@@ -1,0 +1,94 @@
+//! Counters, and what they add up to. Nothing is counted on a hit.
+
+use crate::sync::{atomic::AtomicU64, order};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// One relaxed word a counter.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: AtomicU64,)*
+            tables_retired: AtomicU64,
+        }
+
+        /// What a bucket has done so far, and what it has on its hands.
+        ///
+        /// Each number is exact at rest; read while the bucket works, they may be from slightly
+        /// different moments.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
+            /// Events that no observer was told of.
+            pub events_dropped: u64,
+            /// Keys that are queued for a load.
+            pub queued: u64,
+            /// Keys that are being loaded.
+            pub loading: u64,
+            /// Replaced tables that a reader or a snapshot still holds.
+            pub tables_retired: u64,
+        }
+
+        impl Counters {
+            pub(crate) fn stats(&self) -> Stats {
+                Stats {
+                    $($name: self.$name.load(order::COUNT),)*
+                    tables_retired: self.tables_retired.load(order::COUNT),
+                    ..Stats::default()
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Calls of a loader, for one key or for a batch.
+    loader_calls,
+    /// Keys that loaders were asked for.
+    keys_asked,
+    /// Keys answered with a value.
+    loaded,
+    /// Keys answered with a value that is not to be stored.
+    ignored,
+    /// Keys that the source does not have.
+    absent,
+    /// Keys whose load failed, by an error or a panic.
+    failed,
+    /// Keys that turned out to be cached when their load was about to begin.
+    found_late,
+    /// Results that were not stored, because their key was changed after the load began.
+    superseded,
+    /// Waits that ended without an answer.
+    timeouts,
+    /// Snapshots published.
+    publications,
+    /// Folds that failed, and were tried again.
+    folds_failed,
+    /// Refreshes completed.
+    refreshes,
+    /// Refreshes that failed, as a whole or for some keys.
+    refreshes_failed,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, by: usize) {
+        counter.fetch_add(by as u64, order::COUNT);
+    }
+
+    pub(crate) fn tables_held(&self, tables: usize) {
+        self.tables_retired.store(tables as u64, order::COUNT);
+    }
+
+    pub(crate) fn batch(&self, keys: usize) {
+        Self::add(&self.loader_calls, 1);
+        Self::add(&self.keys_asked, keys);
+    }
+
+    pub(crate) fn superseded(&self) {
+        Self::add(&self.superseded, 1);
+    }
+
+    pub(crate) fn timed_out(&self) {
+        Self::add(&self.timeouts, 1);
+    }
+}

@@ -1,0 +1,308 @@
+//! The folder: the one publisher of a bucket. DESIGN.md, "Form C", steps 1 to 5.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+
+use super::echo::Echo;
+use super::gate::Gate;
+use super::overlay::Overlay;
+use super::retired::Retired;
+use super::view::{Generation, Sealed, View};
+use super::{Store, Write, room_for};
+use crate::sync::Arc;
+use crate::table::{Change, Table};
+use crate::{Key, Value};
+
+/// Folds, publishes and frees. There is one for a store, and `&mut` keeps it one at a time.
+pub(crate) struct Folder<K, V> {
+    retired: Retired<K, V>,
+    /// While a dataset is being fetched: every overlay sealed since the fetch began. They are newer
+    /// than the dataset and will be laid over it.
+    since: Option<Since<K, V>>,
+}
+
+struct Since<K, V> {
+    overlays: Vec<Arc<Overlay<K, V>>>,
+    /// Loads that began before the fetch are older than the dataset.
+    floor: u64,
+}
+
+impl<K: Key, V: Value> Folder<K, V> {
+    pub(crate) fn new() -> Self {
+        Self {
+            retired: Retired::new(),
+            since: None,
+        }
+    }
+
+    /// Folds everything written by now into a new snapshot. Returns its epoch, or the current one
+    /// where nothing was written.
+    ///
+    /// May panic where the user's `Clone`, `Eq` or `Hash` does: nothing is lost then, and the next
+    /// call goes on where this one stopped.
+    pub(crate) fn fold<S: BuildHasher>(&mut self, store: &Store<K, V, S>) -> u64 {
+        let Some(sealed) = self.rotate(store) else {
+            return store.view().current.epoch;
+        };
+        let view = store.cell.load_full();
+        let changes = changes_of(&sealed);
+        if changes.is_empty() {
+            // Only conditional writes that changed nothing, or none at all.
+            let settled = View {
+                sealed: None,
+                next: None,
+                ..View::clone(&view)
+            };
+            self.replace(store, settled);
+            return view.current.epoch;
+        }
+        let echo = echo_after(store, &view, &sealed);
+        let table = view.current.table.patched(changes, |key| store.hash(key));
+        self.keep_since(&sealed);
+        self.announce_and_publish(store, table, echo, view.floor)
+    }
+
+    /// The step before a dataset is fetched: a cut. What is sealed from here on is newer than it.
+    pub(crate) fn begin_dataset<S: BuildHasher>(&mut self, store: &Store<K, V, S>) {
+        self.since = None;
+        self.fold(store);
+        self.since = Some(Since {
+            overlays: Vec::new(),
+            floor: store.numbers.draw(),
+        });
+    }
+
+    /// Whether a dataset that is being fetched may still be published.
+    pub(crate) fn awaits_dataset(&self) -> bool {
+        self.since.is_some()
+    }
+
+    pub(crate) fn forget_dataset(&mut self) {
+        self.since = None;
+    }
+
+    /// Replaces the bucket's content with a dataset and what was written since its fetch began.
+    pub(crate) fn publish_dataset<S>(&mut self, store: &Store<K, V, S>, dataset: Table<K, V>) -> u64
+    where
+        S: BuildHasher + Clone,
+    {
+        let sealed = self.rotate(store);
+        let view = store.cell.load_full();
+        let mut echo = view.echo.clone();
+        if let Some(sealed) = &sealed {
+            echo = echo_after(store, &view, sealed);
+            self.keep_since(sealed);
+        }
+        let since = self.since.take();
+        let floor = since
+            .as_ref()
+            .map_or(0, |since| since.floor)
+            .max(view.floor);
+        let changes = merged(
+            since.map_or(Vec::new(), |since| since.overlays),
+            store.hasher(),
+        );
+        let table = if changes.is_empty() {
+            dataset
+        } else {
+            dataset.patched(changes, |key| store.hash(key))
+        };
+        self.announce_and_publish(store, table, echo, floor)
+    }
+
+    /// Empties the bucket in one publication. A write that is inside the old gate counts as before it.
+    pub(crate) fn clear<S: BuildHasher>(&mut self, store: &Store<K, V, S>) -> u64 {
+        // Whatever is being fetched began before.
+        self.since = None;
+        let view = store.cell.load_full();
+        let epoch = view.current.epoch + 1;
+        let floor = store.numbers.draw();
+        let empty = View {
+            current: generation(Table::empty(), epoch),
+            active: Overlay::new(floor, room_for(0)),
+            sealed: None,
+            next: None,
+            gate: Gate::new(),
+            floor,
+            echo: None,
+        };
+        self.retired.generation(Arc::clone(&view.current));
+        self.replace(store, empty);
+        view.gate.close();
+        drop(view);
+        self.retired.sweep();
+        epoch
+    }
+
+    /// Frees what readers have let go of.
+    pub(crate) fn sweep(&mut self) {
+        self.retired.sweep();
+    }
+
+    pub(crate) fn retired(&self) -> &Retired<K, V> {
+        &self.retired
+    }
+
+    /// Step 1: writers go to a fresh overlay; the old one is sealed. This is the cut.
+    ///
+    /// Returns the sealed overlay, also that of an earlier fold which did not come to its end, or
+    /// `None` where nothing was written.
+    fn rotate<S: BuildHasher>(&mut self, store: &Store<K, V, S>) -> Option<Arc<Overlay<K, V>>> {
+        let view = store.cell.load_full();
+        let sealed = match &view.sealed {
+            Some(sealed) => sealed.clone(),
+            None if !view.active.is_touched() => return None,
+            None => {
+                let sealed = Sealed {
+                    overlay: Arc::clone(&view.active),
+                    gate: Arc::clone(&view.gate),
+                };
+                let room = room_for(view.current.table.len());
+                let rotated = View {
+                    active: Overlay::new(store.numbers.reached(), room),
+                    sealed: Some(sealed.clone()),
+                    next: None,
+                    gate: Gate::new(),
+                    ..View::clone(&view)
+                };
+                self.replace(store, rotated);
+                sealed
+            }
+        };
+        sealed.gate.close();
+        if !cfg!(larder_fault = "no_wait_at_rotation") {
+            sealed.gate.wait_sealed();
+        }
+        Some(sealed.overlay)
+    }
+
+    /// Steps 3 to 5: from the announcement on every writer marks the next table too; what was written
+    /// before is marked here; then the next table is the current one.
+    fn announce_and_publish<S: BuildHasher>(
+        &mut self,
+        store: &Store<K, V, S>,
+        table: Table<K, V>,
+        echo: Option<Arc<Echo>>,
+        floor: u64,
+    ) -> u64 {
+        let view = store.cell.load_full();
+        let next = generation(table, view.current.epoch + 1);
+        if cfg!(larder_fault = "mark_before_announce") {
+            mark_all(&view.active, &next);
+        }
+        let gate = Gate::new();
+        let announced = View {
+            next: Some(Arc::clone(&next)),
+            gate: Arc::clone(&gate),
+            ..View::clone(&view)
+        };
+        self.replace(store, announced);
+        view.gate.close();
+        if !cfg!(larder_fault = "no_wait_at_announcement") {
+            view.gate.wait_sealed();
+        }
+        if !cfg!(larder_fault = "mark_before_announce") {
+            mark_all(&view.active, &next);
+        }
+        let epoch = next.epoch;
+        let published = View {
+            current: next,
+            active: Arc::clone(&view.active),
+            sealed: None,
+            next: None,
+            gate,
+            floor,
+            echo,
+        };
+        self.retired.generation(Arc::clone(&view.current));
+        self.replace(store, published);
+        drop(view);
+        self.retired.sweep();
+        epoch
+    }
+
+    fn replace<S>(&mut self, store: &Store<K, V, S>, view: View<K, V>) {
+        let old = store.cell.swap(Arc::new(view));
+        self.retired.view(old);
+    }
+
+    fn keep_since(&mut self, sealed: &Arc<Overlay<K, V>>) {
+        if let Some(since) = &mut self.since {
+            since.overlays.push(Arc::clone(sealed));
+        }
+    }
+}
+
+fn generation<K, V>(table: Table<K, V>, epoch: u64) -> Arc<Generation<K, V>> {
+    Arc::new(Generation {
+        table,
+        epoch,
+        published_at: crate::clock::wall_now(),
+    })
+}
+
+fn mark_all<K: Key, V: Value>(active: &Overlay<K, V>, next: &Generation<K, V>) {
+    active.for_each(|hash, key, _| {
+        next.table.mark(hash, key);
+    });
+}
+
+fn change<K: Clone, V: Clone>(hash: u64, key: &K, write: &Write<V>) -> Change<K, V> {
+    Change {
+        hash,
+        key: key.clone(),
+        value: write.value().cloned(),
+    }
+}
+
+fn changes_of<K: Key, V: Value>(sealed: &Overlay<K, V>) -> Vec<Change<K, V>> {
+    let mut changes = Vec::with_capacity(sealed.len());
+    sealed.for_each(|hash, key, write| changes.push(change(hash, key, write)));
+    changes
+}
+
+/// The changes of several overlays, oldest first, later ones on top.
+fn merged<K: Key, V: Value, S: BuildHasher + Clone>(
+    overlays: Vec<Arc<Overlay<K, V>>>,
+    hasher: &S,
+) -> Vec<Change<K, V>> {
+    if let [one] = &overlays[..] {
+        return changes_of(one);
+    }
+    let mut newest = HashMap::with_hasher(hasher.clone());
+    for overlay in overlays {
+        overlay.for_each(|hash, key, write| {
+            newest.insert(key.clone(), (hash, Arc::clone(write)));
+        });
+    }
+    newest
+        .into_iter()
+        .map(|(key, (hash, write))| change(hash, &key, &write))
+        .collect()
+}
+
+/// The echo to publish with the table that `sealed` is folded into.
+///
+/// The look at the live loads comes after the seal: a load that is not seen there draws a number above
+/// all that were drawn inside the sealed gate.
+fn echo_after<K: Key, V: Value, S: BuildHasher>(
+    store: &Store<K, V, S>,
+    view: &View<K, V>,
+    sealed: &Overlay<K, V>,
+) -> Option<Arc<Echo>> {
+    if cfg!(larder_fault = "no_echo") {
+        return None;
+    }
+    let oldest = store.numbers.lowest_live()?;
+    let mut echo = view
+        .echo
+        .as_ref()
+        .map(|echo| echo.since(oldest))
+        .unwrap_or_default();
+    sealed.for_each(|hash, _, write| {
+        if write.number() > oldest {
+            echo.note(hash, write.number());
+        }
+    });
+    (!echo.is_empty()).then(|| Arc::new(echo))
+}

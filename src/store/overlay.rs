@@ -1,0 +1,145 @@
+//! The overlay: what was written since the snapshot.
+
+use std::borrow::Borrow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::sync::{Arc, Map, atomic::AtomicBool, order};
+
+/// A write of one key: a value, or a tombstone where it was removed.
+pub(crate) struct Write<V> {
+    number: u64,
+    value: Option<V>,
+}
+
+impl<V> Write<V> {
+    pub(crate) fn new(number: u64, value: Option<V>) -> Arc<Self> {
+        Arc::new(Self { number, value })
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn value(&self) -> Option<&V> {
+        self.value.as_ref()
+    }
+}
+
+impl<V> Drop for Write<V> {
+    fn drop(&mut self) {
+        // papaya drops writes where it likes: on any thread, several in a row. A value that panics in
+        // its own drop must not unwind from there.
+        if std::mem::needs_drop::<V>()
+            && let Some(value) = self.value.take()
+        {
+            let _ = catch_unwind(AssertUnwindSafe(move || drop(value)));
+        }
+    }
+}
+
+/// Writes by key. Never drained: sealed, folded and retired whole.
+pub(crate) struct Overlay<K, V> {
+    writes: Map<K, Write<V>>,
+    /// The sequence when this overlay began, and how many numbers later it is due for a fold.
+    first: u64,
+    room: u64,
+    touched: AtomicBool,
+    full: AtomicBool,
+}
+
+/// What a write asks of the folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Nudge {
+    /// Nothing: it has been told already.
+    None,
+    /// There is something to fold, some time.
+    Dirty,
+    /// A fold is due.
+    Full,
+}
+
+impl Nudge {
+    /// The stronger of the two.
+    pub(crate) fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Full, _) | (_, Self::Full) => Self::Full,
+            (Self::Dirty, _) | (_, Self::Dirty) => Self::Dirty,
+            (Self::None, Self::None) => Self::None,
+        }
+    }
+}
+
+impl<K: Eq, V> Overlay<K, V> {
+    pub(crate) fn new(first: u64, room: u64) -> Arc<Self> {
+        Arc::new(Self {
+            writes: Map::with_capacity(0),
+            first,
+            room,
+            touched: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn get<Q>(&self, hash: u64, key: &Q) -> Option<Arc<Write<V>>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.writes.get(hash, key)
+    }
+
+    /// Puts a write, unless a later one is there already: then it has been overwritten.
+    pub(crate) fn put(&self, hash: u64, key: K, write: &Arc<Write<V>>) {
+        let _ = self.put_if(hash, key, write, |current| {
+            current.is_none_or(|current| current.number < write.number)
+        });
+    }
+
+    /// Puts a write if `allow` says so of the one that is there; else returns that one.
+    pub(crate) fn put_if(
+        &self,
+        hash: u64,
+        key: K,
+        write: &Arc<Write<V>>,
+        allow: impl FnMut(Option<&Write<V>>) -> bool,
+    ) -> Result<(), Option<Arc<Write<V>>>> {
+        self.writes.put_if(hash, key, write, allow)
+    }
+
+    /// What the folder has to be told after the write with this number.
+    #[inline]
+    pub(crate) fn nudge(&self, number: u64) -> Nudge {
+        if number.saturating_sub(self.first) >= self.room
+            && !self.full.load(order::COUNT)
+            && !self.full.swap(true, order::CLAIM)
+        {
+            return Nudge::Full;
+        }
+        if !self.touched.load(order::COUNT) && !self.touched.swap(true, order::CLAIM) {
+            return Nudge::Dirty;
+        }
+        Nudge::None
+    }
+
+    /// Whether anything was written. A write that has returned is known here.
+    pub(crate) fn is_touched(&self) -> bool {
+        self.touched.load(order::COUNT) || self.full.load(order::COUNT)
+    }
+
+    /// Whether it has taken as many writes as it is meant to.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(order::COUNT)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.writes.len()
+    }
+}
+
+impl<K: Eq + Clone, V> Overlay<K, V> {
+    /// Calls `each` for every write. Exact only once sealed.
+    pub(crate) fn for_each(&self, each: impl FnMut(u64, &K, &Arc<Write<V>>)) {
+        self.writes.for_each(each);
+    }
+}

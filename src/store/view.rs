@@ -1,0 +1,197 @@
+//! The view: what one atomic pointer publishes.
+
+use std::borrow::Borrow;
+use std::time::SystemTime;
+
+use super::echo::Echo;
+use super::gate::Gate;
+use super::overlay::{Overlay, Write};
+use crate::sync::Arc;
+use crate::table::Table;
+
+/// A table with its place in the order of publications.
+pub(crate) struct Generation<K, V> {
+    pub(crate) table: Table<K, V>,
+    pub(crate) epoch: u64,
+    pub(crate) published_at: SystemTime,
+}
+
+/// All that a read or a write needs to know, and nothing of it ever changes but marks and overlays.
+///
+/// Whatever a view names stays whole for as long as the view is held: overlays are sealed and
+/// replaced, never drained.
+pub(crate) struct View<K, V> {
+    /// The snapshot.
+    pub(crate) current: Arc<Generation<K, V>>,
+    /// Where writes under this view go.
+    pub(crate) active: Arc<Overlay<K, V>>,
+    /// The overlay that is being folded, and the gate of those who may still write into it.
+    pub(crate) sealed: Option<Sealed<K, V>>,
+    /// The table that follows, once it is built: writers mark it as well.
+    pub(crate) next: Option<Arc<Generation<K, V>>>,
+    /// The gate of those who write under this view.
+    pub(crate) gate: Arc<Gate>,
+    /// Results of loads with a lower number are not stored: the bucket was cleared, or replaced by a
+    /// whole dataset, since they began.
+    pub(crate) floor: u64,
+    /// What was folded away under the loads that are under way.
+    pub(crate) echo: Option<Arc<Echo>>,
+}
+
+pub(crate) struct Sealed<K, V> {
+    pub(crate) overlay: Arc<Overlay<K, V>>,
+    pub(crate) gate: Arc<Gate>,
+}
+
+impl<K, V> Clone for Sealed<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            overlay: Arc::clone(&self.overlay),
+            gate: Arc::clone(&self.gate),
+        }
+    }
+}
+
+impl<K, V> Clone for View<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            current: Arc::clone(&self.current),
+            active: Arc::clone(&self.active),
+            sealed: self.sealed.clone(),
+            next: self.next.clone(),
+            gate: Arc::clone(&self.gate),
+            floor: self.floor,
+            echo: self.echo.clone(),
+        }
+    }
+}
+
+/// What a view holds for a key.
+pub(crate) enum Found<'a, V> {
+    /// In the table.
+    Table(&'a V),
+    /// In an overlay: a value or a tombstone.
+    Overlay(Arc<Write<V>>),
+    /// Nowhere.
+    Nothing,
+}
+
+impl<K: Eq, V> View<K, V> {
+    /// The hit path: one look at the table, which does not find what is marked.
+    #[inline(always)]
+    pub(crate) fn hit<Q>(&self, hash: u64, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.current.table.find(hash, key)
+    }
+
+    /// Where the hit path found nothing: the overlays, newest first, then the table's entry even if it
+    /// is marked. The mark comes before the write, so a marked key may not be in an overlay yet.
+    #[cold]
+    pub(crate) fn beyond_hit<Q>(&self, hash: u64, key: &Q) -> Found<'_, V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        if let Some(write) = self.overlaid(hash, key) {
+            return Found::Overlay(write);
+        }
+        match self.current.table.find_any(hash, key) {
+            Some(value) => Found::Table(value),
+            None => Found::Nothing,
+        }
+    }
+
+    pub(crate) fn look<Q>(&self, hash: u64, key: &Q) -> Found<'_, V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        match self.hit(hash, key) {
+            Some(value) => Found::Table(value),
+            None => self.beyond_hit(hash, key),
+        }
+    }
+
+    /// The value of a key, if it is cached.
+    #[inline]
+    pub(crate) fn value<Q>(&self, hash: u64, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+        V: Clone,
+    {
+        if let Some(value) = self.hit(hash, key) {
+            return Some(value.clone());
+        }
+        match self.beyond_hit(hash, key) {
+            Found::Table(value) => Some(value.clone()),
+            Found::Overlay(write) => write.value().cloned(),
+            Found::Nothing => None,
+        }
+    }
+
+    pub(crate) fn is_present<Q>(&self, hash: u64, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        match self.look(hash, key) {
+            Found::Table(_) => true,
+            Found::Overlay(write) => write.value().is_some(),
+            Found::Nothing => false,
+        }
+    }
+
+    /// The newest write of the key in the overlays.
+    pub(crate) fn overlaid<Q>(&self, hash: u64, key: &Q) -> Option<Arc<Write<V>>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.active
+            .get(hash, key)
+            .or_else(|| self.under_active(hash, key))
+    }
+
+    pub(crate) fn under_active<Q>(&self, hash: u64, key: &Q) -> Option<Arc<Write<V>>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.sealed.as_ref()?.overlay.get(hash, key)
+    }
+
+    /// The highest number, as far as this view knows, of a change that a load of the key must not
+    /// overwrite and that a read which saw it must not go behind.
+    pub(crate) fn last_change<Q>(&self, hash: u64, key: &Q) -> u64
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let written = self.overlaid(hash, key).map_or(0, |write| write.number());
+        let folded = self
+            .echo
+            .as_ref()
+            .and_then(|echo| echo.last(hash))
+            .unwrap_or(0);
+        written.max(folded).max(self.floor)
+    }
+}
+
+impl<K: Eq + Clone, V> View<K, V> {
+    /// Calls `each` for the newest write of every key in the overlays. Weakly consistent.
+    pub(crate) fn for_each_overlaid(&self, mut each: impl FnMut(u64, &K, &Write<V>)) {
+        self.active
+            .for_each(|hash, key, write| each(hash, key, write));
+        if let Some(sealed) = &self.sealed {
+            sealed.overlay.for_each(|hash, key, write| {
+                if self.active.get(hash, key).is_none() {
+                    each(hash, key, write);
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The shim: the only place that names threading primitives.
+//!
+//! Three worlds stand behind the same names: the real one, loom's and shuttle's. The rest of the crate
+//! is compiled unchanged in each. What the models cannot see into (arc-swap, papaya) has a stand-in
+//! that promises no more than we rely on.
+
+#![allow(clippy::disallowed_types, reason = "the shim")]
+
+#[cfg(any(larder_loom, larder_shuttle))]
+mod model;
+#[cfg(any(larder_loom, larder_shuttle))]
+use model as world;
+#[cfg(not(any(larder_loom, larder_shuttle)))]
+mod real;
+#[cfg(not(any(larder_loom, larder_shuttle)))]
+use real as world;
+
+mod hashed;
+mod mutex;
+pub(crate) mod order;
+mod parker;
+
+pub(crate) use mutex::Mutex;
+pub(crate) use parker::Parker;
+pub(crate) use world::{Cell, CellReader, Map, atomic, spin, thread, thread_local};
+
+pub(crate) use std::sync::Arc;
+
+/// A lock in a static, which no model switches threads at: hold it for a look only.
+pub(crate) struct GlobalLock<T>(std::sync::Mutex<T>);
+
+impl<T> GlobalLock<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(std::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> impl std::ops::DerefMut<Target = T> + '_ {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Types that no model explores, for what is shared by the process or guarded by another lock.
+pub(crate) mod plain {
+    pub(crate) use std::sync::atomic::{AtomicBool as Flag, AtomicU64 as Word};
+}
+
+/// A number that no other call in this process returns. Never zero.
+pub(crate) fn unique() -> u64 {
+    // A plain static also under the models: nothing depends on its value but identity.
+    static NEXT: plain::Word = plain::Word::new(1);
+    NEXT.fetch_add(1, order::COUNT)
+}

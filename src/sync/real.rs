@@ -1,0 +1,152 @@
+//! The real world: std's threads and locks, arc-swap, papaya.
+
+use std::borrow::Borrow;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Cache, Guard};
+use papaya::{Compute, Equivalent, Operation};
+
+use super::hashed::Hashed;
+use crate::spread::BuildSpread;
+
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
+pub(crate) use std::{thread, thread_local};
+
+/// Tells the processor that we wait for another thread for a moment.
+pub(crate) fn spin() {
+    std::hint::spin_loop();
+}
+
+/// The publication cell: owner of the published pointer.
+pub(crate) struct Cell<T>(Arc<ArcSwap<T>>);
+
+impl<T> Cell<T> {
+    pub(crate) fn new(value: Arc<T>) -> Self {
+        Self(Arc::new(ArcSwap::new(value)))
+    }
+
+    /// The published value, borrowed. Wait-free; writes nothing that another thread reads.
+    #[inline]
+    pub(crate) fn load(&self) -> Guard<Arc<T>> {
+        self.0.load()
+    }
+
+    /// The published value, owned.
+    pub(crate) fn load_full(&self) -> Arc<T> {
+        self.0.load_full()
+    }
+
+    /// Publishes `value` and returns what it replaces. Afterwards no load returns the old value, and
+    /// the count of the returned `Arc` includes everybody who still reads it.
+    pub(crate) fn swap(&self, value: Arc<T>) -> Arc<T> {
+        self.0.swap(value)
+    }
+
+    pub(crate) fn reader(&self) -> CellReader<T> {
+        CellReader(Cache::new(Arc::clone(&self.0)))
+    }
+}
+
+/// A handle that keeps what it loaded last, and loads again only when the pointer has changed.
+pub(crate) struct CellReader<T>(Cache<Arc<ArcSwap<T>>, Arc<T>>);
+
+impl<T> Clone for CellReader<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> CellReader<T> {
+    #[inline(always)]
+    pub(crate) fn load(&mut self) -> &Arc<T> {
+        // One relaxed load and a comparison when nothing was published: `order::VIEW_PEEK`.
+        self.0.load()
+    }
+}
+
+/// A concurrent map from keys to shared values: papaya behind the few operations that we use.
+///
+/// One dependence that papaya 0.2.5 does not document and that its source keeps: `get` loads the
+/// entry with Acquire, and insertion and removal store it with Release, so who sees an entry, or an
+/// absence caused by a removal, also sees what came before it. Read `raw/mod.rs` again before raising
+/// the version.
+pub(crate) struct Map<K, T>(papaya::HashMap<Hashed<K>, Arc<T>, BuildSpread>);
+
+struct Lookup<'a, Q: ?Sized> {
+    hash: u64,
+    key: &'a Q,
+}
+
+impl<Q: ?Sized> std::hash::Hash for Lookup<'_, Q> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl<K: Borrow<Q>, Q: Eq + ?Sized> Equivalent<Hashed<K>> for Lookup<'_, Q> {
+    fn equivalent(&self, other: &Hashed<K>) -> bool {
+        self.hash == other.hash && self.key == other.key.borrow()
+    }
+}
+
+impl<K: Eq, T> Map<K, T> {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self(papaya::HashMap::with_capacity_and_hasher(
+            capacity,
+            BuildSpread::default(),
+        ))
+    }
+
+    pub(crate) fn get<Q>(&self, hash: u64, key: &Q) -> Option<Arc<T>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.0.pin().get(&Lookup { hash, key }).cloned()
+    }
+
+    /// Puts `value` if `allow` says so of what is there; else returns what is there.
+    ///
+    /// Atomic: nothing comes between the look and the put. `allow` may run more than once and is
+    /// never a user's code.
+    pub(crate) fn put_if(
+        &self,
+        hash: u64,
+        key: K,
+        value: &Arc<T>,
+        mut allow: impl FnMut(Option<&T>) -> bool,
+    ) -> Result<(), Option<Arc<T>>> {
+        let pin = self.0.pin();
+        let done = pin.compute(Hashed { hash, key }, |current| {
+            if allow(current.map(|(_, value)| &**value)) {
+                Operation::Insert(Arc::clone(value))
+            } else {
+                Operation::Abort(current.map(|(_, value)| Arc::clone(value)))
+            }
+        });
+        match done {
+            Compute::Aborted(current) => Err(current),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the entry of `key` if `which` says so of it.
+    pub(crate) fn remove_if(&self, hash: u64, key: &K, mut which: impl FnMut(&T) -> bool) {
+        // Who is not told about the outcome needs none: another entry has taken the place, or none.
+        let _ = self
+            .0
+            .pin()
+            .remove_if(&Lookup { hash, key }, |_, value| which(value));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Calls `each` for every entry. Exact only while nobody writes.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(u64, &K, &Arc<T>)) {
+        for (hashed, value) in &self.0.pin() {
+            each(hashed.hash, &hashed.key, value);
+        }
+    }
+}
