@@ -9,11 +9,15 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use crate::error::{Error, ErrorKind};
-use crate::sync::{Arc, GlobalLock, thread_local, unique};
+use crate::sync::{Arc, GlobalLock, per_thread, unique};
 
-thread_local! {
-    static CURRENT: Cell<u64> = const { Cell::new(0) };
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
+per_thread! {
+    /// Under which identity this thread runs loads; 0 if it is not inside a loader.
+    static CURRENT: u64
+}
+per_thread! {
+    /// How deep loads are nested on this thread.
+    static DEPTH: u32
 }
 
 /// How deep loads may nest on one thread. Each level holds the frames of one loader call, which are

@@ -2,12 +2,12 @@
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{Arc, Mutex, Parker, atomic::AtomicUsize, order, spin, thread_local};
+use crate::sync::{Arc, Mutex, Parker, atomic::AtomicUsize, order, per_thread, spin};
 
-thread_local! {
+per_thread! {
     /// How many gates this thread is inside of. More than one only when a user's `Eq` or `Drop`, run
     /// by a write, writes again.
-    static DEPTH: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    static DEPTH: u32
 }
 
 /// Whether this thread is in the middle of a write, so that waiting for writers may be waiting for

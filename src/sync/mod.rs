@@ -15,6 +15,7 @@ mod real;
 #[cfg(not(any(larder_loom, larder_shuttle)))]
 use real as world;
 
+#[cfg(not(any(larder_loom, larder_shuttle)))]
 mod hashed;
 mod mutex;
 pub(crate) mod order;
@@ -22,9 +23,32 @@ mod parker;
 
 pub(crate) use mutex::Mutex;
 pub(crate) use parker::Parker;
-pub(crate) use world::{Cell, CellReader, Map, atomic, spin, thread, thread_local};
+pub(crate) use world::{Cell, CellReader, Map, atomic, spin, thread};
 
 pub(crate) use std::sync::Arc;
+
+/// A number of each thread's own, 0 at first.
+macro_rules! per_thread {
+    ($(#[$doc:meta])* static $name:ident: $number:ty) => {
+        #[cfg(not(any(larder_loom, larder_shuttle)))]
+        std::thread_local! {
+            $(#[$doc])*
+            static $name: std::cell::Cell<$number> = const { std::cell::Cell::new(0) };
+        }
+        // A model's threads share one thread of the system.
+        #[cfg(larder_loom)]
+        loom::thread_local! {
+            $(#[$doc])*
+            static $name: std::cell::Cell<$number> = std::cell::Cell::new(0);
+        }
+        #[cfg(larder_shuttle)]
+        shuttle::thread_local! {
+            $(#[$doc])*
+            static $name: std::cell::Cell<$number> = std::cell::Cell::new(0);
+        }
+    };
+}
+pub(crate) use per_thread;
 
 /// A lock in a static, which no model switches threads at: hold it for a look only.
 pub(crate) struct GlobalLock<T>(std::sync::Mutex<T>);

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex as Unseen, PoisonError};
 #[cfg(larder_loom)]
 pub(crate) use loom::{
     sync::{Condvar, Mutex, MutexGuard, atomic},
-    thread, thread_local,
+    thread,
 };
 #[cfg(larder_shuttle)]
 pub(crate) use shuttle::{
     sync::{Condvar, Mutex, MutexGuard, atomic},
-    thread, thread_local,
+    thread,
 };
 
 use self::atomic::AtomicUsize;

@@ -10,7 +10,7 @@ use super::hashed::Hashed;
 use crate::spread::BuildSpread;
 
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
-pub(crate) use std::{thread, thread_local};
+pub(crate) use std::thread;
 
 /// Tells the processor that we wait for another thread for a moment.
 pub(crate) fn spin() {

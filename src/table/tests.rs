@@ -1,1 +1,429 @@
+//! The table against `std`'s map, for good and bad hashers, sizes, types and panicking drops.
 
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+
+use proptest::prelude::*;
+
+use crate::table::{Change, Table};
+
+type HashOf = fn(&u64) -> u64;
+
+fn ahash_of<Q: Hash + ?Sized>(key: &Q) -> u64 {
+    ahash::RandomState::with_seeds(1, 2, 3, 4).hash_one(key)
+}
+
+fn identity(key: &u64) -> u64 {
+    *key
+}
+
+fn constant(_: &u64) -> u64 {
+    0xdead_beef
+}
+
+fn low_bits(key: &u64) -> u64 {
+    ahash_of(key) & 0xf
+}
+
+fn high_bits(key: &u64) -> u64 {
+    ahash_of(key) << 48
+}
+
+fn high_identity(key: &u64) -> u64 {
+    key << 40
+}
+
+const HASHERS: [HashOf; 6] = [
+    ahash_of,
+    identity,
+    constant,
+    low_bits,
+    high_bits,
+    high_identity,
+];
+
+fn change<V>(hash_of: HashOf, key: u64, value: Option<V>) -> Change<u64, V> {
+    Change {
+        hash: hash_of(&key),
+        key,
+        value,
+    }
+}
+
+/// Checks everything that a table says against a model, marked keys apart.
+fn check(table: &Table<u64, u32>, model: &HashMap<u64, (u32, bool)>, hash_of: HashOf, keys: u64) {
+    assert_eq!(table.len(), model.len());
+    assert_eq!(table.is_empty(), model.is_empty());
+    for key in 0..keys {
+        let entry = model.get(&key);
+        let live = entry.filter(|(_, marked)| !marked);
+        assert_eq!(
+            table.find(hash_of(&key), &key),
+            live.map(|(value, _)| value),
+            "find {key}"
+        );
+        let any = entry.map(|(value, _)| value);
+        assert_eq!(table.find_any(hash_of(&key), &key), any, "find_any {key}");
+    }
+    let mut seen = HashMap::new();
+    for (&key, &value) in table.iter() {
+        assert_eq!(seen.insert(key, value), None, "key {key} twice in iter");
+        assert_eq!(model.get(&key).map(|&(value, _)| value), Some(value));
+    }
+    assert_eq!(seen.len(), model.len());
+}
+
+fn model_of(pairs: &[(u64, u32)]) -> HashMap<u64, (u32, bool)> {
+    pairs
+        .iter()
+        .map(|&(key, value)| (key, (value, false)))
+        .collect()
+}
+
+const KEYS: u64 = 300;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Mark(Vec<u64>),
+    Patch(Vec<(u64, Option<u32>)>),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let key = prop_oneof![0..20_u64, 0..KEYS];
+    let mark = prop::collection::vec(key.clone(), 0..30).prop_map(Step::Mark);
+    let few = prop::collection::vec((key.clone(), any::<Option<u32>>()), 0..12);
+    let many = prop::collection::vec((key, any::<Option<u32>>()), 0..400);
+    let fewer = prop::collection::vec(0..KEYS, 0..400)
+        .prop_map(|keys| keys.into_iter().map(|key| (key, None)).collect());
+    let patch = prop_oneof![4 => few, 1 => many, 1 => fewer].prop_map(Step::Patch);
+    prop::collection::vec(prop_oneof![mark, patch], 0..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn table_agrees_with_std_map(
+        pairs in prop::collection::vec((0..KEYS, any::<u32>()), 0..400),
+        steps in steps(),
+        hasher in 0..HASHERS.len(),
+    ) {
+        let hash_of = HASHERS[hasher];
+        let mut model = model_of(&pairs);
+        let mut table = Table::from_pairs(pairs, hash_of);
+        check(&table, &model, hash_of, KEYS + 20);
+        for step in steps {
+            match step {
+                Step::Mark(keys) => for key in keys {
+                    let here = model.get_mut(&key).map(|entry| entry.1 = true).is_some();
+                    assert_eq!(table.mark(hash_of(&key), &key), here);
+                },
+                Step::Patch(changes) => {
+                    let changes: HashMap<u64, Option<u32>> = changes.into_iter().collect();
+                    let before = model.clone();
+                    model.values_mut().for_each(|entry| entry.1 = false);
+                    for (&key, &value) in &changes {
+                        match value {
+                            Some(value) => model.insert(key, (value, false)),
+                            None => model.remove(&key),
+                        };
+                    }
+                    let changes = changes.into_iter().map(|(k, v)| change(hash_of, k, v)).collect();
+                    let patched = table.patched(changes, hash_of);
+                    check(&table, &before, hash_of, KEYS + 20);
+                    table = patched;
+                }
+            }
+            check(&table, &model, hash_of, KEYS + 20);
+        }
+    }
+}
+
+#[test]
+fn table_of_any_size_holds_its_keys_and_no_others() {
+    for hash_of in [ahash_of, identity, high_identity] {
+        for count in [0, 1, 2, 5, 1000, 100_000_u64] {
+            let pairs: Vec<(u64, u32)> = (0..count).map(|key| (key, key as u32)).collect();
+            let table = Table::from_pairs(pairs.iter().copied(), hash_of);
+            check(&table, &model_of(&pairs), hash_of, count * 2 + 10);
+        }
+    }
+}
+
+#[test]
+fn constant_hasher_with_many_keys_stays_correct() {
+    let pairs: Vec<(u64, u32)> = (0..2000).map(|key| (key % 1500, key as u32)).collect();
+    let table = Table::from_pairs(pairs.clone(), constant);
+    check(&table, &model_of(&pairs), constant, 1600);
+}
+
+#[test]
+fn last_pair_of_a_key_wins_also_when_all_keys_come_often() {
+    for hash_of in HASHERS {
+        let pairs: Vec<(u64, u32)> = (0..20_000).map(|n| (n % 97, n as u32)).collect();
+        let table = Table::from_pairs(pairs.iter().copied().filter(|_| true), hash_of);
+        check(&table, &model_of(&pairs), hash_of, 120);
+    }
+}
+
+#[test]
+fn size_hint_that_lies_is_survived() {
+    struct Liar(std::ops::Range<u64>, usize);
+    impl Iterator for Liar {
+        type Item = (u64, u32);
+        fn next(&mut self) -> Option<Self::Item> {
+            self.0.next().map(|key| (key, key as u32))
+        }
+        fn size_hint(&self) -> (usize, Option<usize>) {
+            (self.1, Some(self.1))
+        }
+    }
+    for told in [0, 3, 5000, 100_000] {
+        let pairs: Vec<(u64, u32)> = Liar(0..5000, told).collect();
+        let table = Table::from_pairs(Liar(0..5000, told), ahash_of);
+        check(&table, &model_of(&pairs), ahash_of, 6000);
+    }
+}
+
+#[test]
+fn patches_of_a_large_table_keep_it_right_while_it_grows_and_shrinks() {
+    for hash_of in [ahash_of, identity, low_bits as HashOf] {
+        let scale = if hash_of(&17) == low_bits(&17) {
+            1000
+        } else {
+            60_000
+        };
+        let mut model: HashMap<u64, (u32, bool)> = HashMap::new();
+        let mut table = Table::empty();
+        for round in 0..14_u64 {
+            let changes: Vec<_> = (0..scale / 4)
+                .map(|n| ahash_of(&(round % 7, n)) % scale)
+                .collect::<std::collections::BTreeSet<u64>>()
+                .into_iter()
+                .map(|key| (key, (round < 6 || key % 3 == 0).then_some(round as u32)))
+                .collect();
+            for &(key, value) in &changes {
+                table.mark(hash_of(&key), &key);
+                match value {
+                    Some(value) => model.insert(key, (value, false)),
+                    None => model.remove(&key),
+                };
+            }
+            let changes = changes
+                .into_iter()
+                .map(|(k, v)| change(hash_of, k, v))
+                .collect();
+            table = table.patched(changes, hash_of);
+            check(&table, &model, hash_of, scale + 100);
+        }
+        let all = model
+            .keys()
+            .map(|&key| change(hash_of, key, None))
+            .collect();
+        let table = table.patched(all, hash_of);
+        check(&table, &HashMap::new(), hash_of, 100);
+    }
+}
+
+#[test]
+fn patched_takes_marks_away_from_keys_that_did_not_change() {
+    let pairs: Vec<(u64, u32)> = (0..5000).map(|key| (key, 1)).collect();
+    let table = Table::from_pairs(pairs.clone(), ahash_of);
+    for key in 0..5000_u64 {
+        assert!(table.mark(ahash_of(&key), &key));
+        assert!(table.mark(ahash_of(&key), &key), "marking twice");
+        assert_eq!(table.find(ahash_of(&key), &key), None);
+    }
+    assert!(!table.mark(ahash_of(&5000_u64), &5000));
+    let patched = table.patched(vec![change(ahash_of, 9, Some(2))], ahash_of);
+    let mut model = model_of(&pairs);
+    model.insert(9, (2, false));
+    check(&patched, &model, ahash_of, 5100);
+}
+
+#[test]
+fn marks_from_many_threads_all_hold_while_others_find() {
+    let pairs = (0..4000_u64).map(|key| (key, key));
+    let table = Arc::new(Table::from_pairs(pairs, |key| ahash_of(key)));
+    thread::scope(|scope| {
+        for part in 0..4 {
+            let table = &table;
+            scope.spawn(move || {
+                for key in (0..4000).filter(|key| key % 8 == part) {
+                    assert!(table.mark(ahash_of(&key), &key));
+                    assert_eq!(table.find(ahash_of(&key), &key), None);
+                    let kept = key - part + 4 + part % 4;
+                    assert_eq!(table.find(ahash_of(&kept), &kept), Some(&kept));
+                }
+            });
+        }
+    });
+    for key in 0..4000_u64 {
+        let live = (key % 8 >= 4).then_some(&key);
+        assert_eq!(table.find(ahash_of(&key), &key), live);
+        assert_eq!(table.find_any(ahash_of(&key), &key), Some(&key));
+    }
+}
+
+#[test]
+fn string_keys_are_found_by_str() {
+    let hash_of = |key: &String| ahash_of(key.as_str());
+    let pairs = (0..3000).map(|n| (format!("key {n}"), Arc::new(n)));
+    let table = Table::from_pairs(pairs, hash_of);
+    let changes = (0..100)
+        .map(|n| format!("key {}", n * 31))
+        .map(|key| Change {
+            hash: hash_of(&key),
+            key,
+            value: None,
+        })
+        .collect();
+    let table = table.patched(changes, hash_of);
+    for n in 0..4000 {
+        let key = format!("key {n}");
+        let found = table
+            .find(ahash_of(key.as_str()), key.as_str())
+            .map(|value| **value);
+        assert_eq!(found, (n < 3000 && (n % 31 != 0 || n >= 3100)).then_some(n));
+    }
+}
+
+#[test]
+fn zero_sized_and_over_aligned_types_work() {
+    #[derive(Clone, Debug, PartialEq)]
+    #[repr(align(64))]
+    struct Wide(u8);
+
+    let table: Table<(), ()> = Table::from_pairs([((), ()), ((), ())], |()| 5);
+    assert_eq!((table.len(), table.find(5, &())), (1, Some(&())));
+    let table = table.patched(
+        vec![Change {
+            hash: 5,
+            key: (),
+            value: None,
+        }],
+        |()| 5,
+    );
+    assert_eq!((table.len(), table.find(5, &())), (0, None));
+
+    let set = Table::from_pairs((0..700_u16).map(|n| (n, ())), |n| ahash_of(n));
+    assert!((0..700_u16).all(|n| set.find(ahash_of(&n), &n).is_some()));
+
+    let wide = Table::from_pairs((0..700_u16).map(|n| (n, Wide(n as u8))), |n| ahash_of(n));
+    for n in 0..700_u16 {
+        let found = wide.find(ahash_of(&n), &n);
+        assert_eq!(found, Some(&Wide(n as u8)));
+        assert_eq!(
+            found.map_or(1, |wide| std::ptr::from_ref(wide).addr() % 64),
+            0
+        );
+    }
+}
+
+/// Counts its drops; panics in them if told so.
+#[derive(Clone)]
+struct Counted {
+    drops: Rc<Cell<usize>>,
+    panics: bool,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.drops.set(self.drops.get() + 1);
+        if self.panics {
+            std::panic::panic_any("drop");
+        }
+    }
+}
+
+fn quietly<T>(act: impl FnOnce() -> T) -> T {
+    // Hundreds of expected messages would bury an unexpected one.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if info.payload().downcast_ref::<&str>() != Some(&"drop") {
+            hook(info);
+        }
+    }));
+    let result = catch_unwind(AssertUnwindSafe(act));
+    let _ = std::panic::take_hook();
+    match result {
+        Ok(result) => result,
+        Err(payload) => std::panic::resume_unwind(payload),
+    }
+}
+
+#[test]
+fn every_value_is_dropped_once_even_when_drops_panic() {
+    for hash_of in [ahash_of, constant as HashOf] {
+        for panics in [false, true] {
+            let drops = Rc::new(Cell::new(0));
+            let value = || Counted {
+                drops: Rc::clone(&drops),
+                panics,
+            };
+            let dropped = quietly(|| {
+                let table = Table::from_pairs((0..300_u64).map(|key| (key, value())), hash_of);
+                assert_eq!(drops.get(), 0);
+                let changes = (290..310).map(|key| change(hash_of, key, Some(value())));
+                let changes = changes.chain((0..5).map(|key| change(hash_of, key, None)));
+                let patched = table.patched(changes.collect(), hash_of);
+                assert_eq!(drops.get(), 0);
+                table.dispose();
+                assert_eq!(drops.get(), 300);
+                assert_eq!(patched.len(), 305);
+                drop(patched);
+                drops.get()
+            });
+            assert_eq!(dropped, 605);
+            let pairs = (0..300_u64).map(|n| (n % 100, value()));
+            let table = quietly(|| Table::from_pairs(pairs, hash_of));
+            assert_eq!(drops.get(), 605 + 200);
+            quietly(|| table.dispose());
+            assert_eq!(drops.get(), 605 + 300);
+        }
+    }
+}
+
+#[test]
+fn panics_of_user_code_leave_the_old_table_whole() {
+    #[derive(Debug, Eq, PartialEq)]
+    struct Fragile(u64);
+    impl Clone for Fragile {
+        fn clone(&self) -> Self {
+            assert_ne!(self.0, 77, "clone");
+            Fragile(self.0)
+        }
+    }
+    impl Hash for Fragile {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            state.write_u64(self.0);
+        }
+    }
+    let table = Table::from_pairs((0..200).map(|n| (Fragile(n), n)), |key| ahash_of(key));
+    let many = |count: u64| -> Vec<_> {
+        (300..300 + count)
+            .map(|n| Change {
+                hash: ahash_of(&Fragile(n)),
+                key: Fragile(n),
+                value: Some(n),
+            })
+            .collect()
+    };
+    for count in [1, 1000] {
+        let patched = catch_unwind(AssertUnwindSafe(|| {
+            table.patched(many(count), |key| ahash_of(key))
+        }));
+        assert!(patched.is_err());
+    }
+    let built = catch_unwind(|| Table::from_pairs([(1, 1), (2, 2)], |_| panic!("hash")));
+    assert!(built.is_err());
+    assert_eq!(table.len(), 200);
+    for n in 0..200 {
+        assert_eq!(table.find(ahash_of(&Fragile(n)), &Fragile(n)), Some(&n));
+    }
+}
