@@ -10,7 +10,7 @@ use crate::events::Event;
 use crate::loader::Outcome;
 use crate::stats::Counters;
 use crate::store::Installed;
-use crate::sync::Arc;
+use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
 
 type Answers<K, V> = Vec<(K, Outcome<V>)>;
@@ -178,7 +178,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         // by the next one.
         let _ = catch_unwind(AssertUnwindSafe(|| {
             self.in_flight.remove_if(flight.hash, &flight.key, |there| {
-                cfg!(larder_fault = "flight_removed_by_key") || std::ptr::eq(there, &**flight)
+                fault::planted("flight_removed_by_key") || std::ptr::eq(there, &**flight)
             });
         }));
         flight.answer(answer);
@@ -216,7 +216,7 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
     fn answer_present(&mut self) {
         let loads = self.loads;
         self.flights.retain(|flight| {
-            if flight.wants_reload() || cfg!(larder_fault = "no_second_look") {
+            if flight.wants_reload() || fault::planted("no_second_look") {
                 return true;
             }
             let view = loads.store.view();
@@ -248,7 +248,7 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
 
 impl<K: Key, V: Value, S: HashBuilder> Drop for Open<'_, K, V, S> {
     fn drop(&mut self) {
-        if !self.flights.is_empty() && !cfg!(larder_fault = "panic_leaves_waiters") {
+        if !self.flights.is_empty() && !fault::planted("panic_leaves_waiters") {
             let error = Error::new(ErrorKind::Panicked, "a load ended without an answer");
             self.fail_all(&error);
         }

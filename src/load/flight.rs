@@ -52,6 +52,8 @@ pub(crate) struct Flight<K, V> {
     runner: plain::Word,
     /// It counts among those that wait in the queue, until it begins. Only under the queue's lock.
     queued: plain::Flag,
+    /// Somebody waits for it, though it was to be queued as a reload. Only under the queue's lock.
+    missed: plain::Flag,
     /// Somebody wants it loaded even if it is cached.
     reload: AtomicBool,
     /// A shared answer, so that handing it out under the lock clones no value.
@@ -66,6 +68,7 @@ impl<K, V> Flight<K, V> {
             number: AtomicU64::new(0),
             runner: plain::Word::new(0),
             queued: plain::Flag::new(false),
+            missed: plain::Flag::new(false),
             reload: AtomicBool::new(reload),
             promise: Promise::new(),
         })
@@ -106,6 +109,15 @@ impl<K, V> Flight<K, V> {
 
     pub(super) fn is_queued(&self) -> bool {
         self.queued.load(order::COUNT)
+    }
+
+    /// Somebody waits for it. Returns whether that is news.
+    pub(super) fn set_missed(&self) -> bool {
+        !self.missed.swap(true, order::COUNT)
+    }
+
+    pub(super) fn is_missed(&self) -> bool {
+        self.missed.load(order::COUNT)
     }
 
     pub(super) fn set_number(&self, number: u64) {

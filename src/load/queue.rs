@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::flight::Flight;
 use super::sweep::Sweep;
 use crate::clock::Clock;
-use crate::sync::{Arc, Mutex, Parker};
+use crate::sync::{Arc, Mutex, Parker, fault};
 
 /// Flights that wait for a loader, misses before reloads, reloads before the refresh sweep.
 pub(crate) struct Queue<K, V> {
@@ -119,9 +119,10 @@ impl<K, V> Queue<K, V> {
                     flight: Arc::clone(flight),
                     since,
                 };
-                match urgency {
-                    Urgency::Miss => state.misses.push_back(wanted),
-                    Urgency::Reload => state.reloads.push_back(wanted),
+                if urgency == Urgency::Miss || flight.is_missed() {
+                    state.misses.push_back(wanted);
+                } else {
+                    state.reloads.push_back(wanted);
                 }
             }
             for _ in 0..taken.div_ceil(self.batch_size) {
@@ -135,11 +136,12 @@ impl<K, V> Queue<K, V> {
         (taken, refused)
     }
 
-    /// A queued reload has found somebody who waits for it: it goes ahead with the misses.
+    /// A reload that has not begun has found somebody who waits for it: it goes ahead with the misses.
     pub(crate) fn promote(&self, flight: &Arc<Flight<K, V>>) {
         let since = self.clock.now();
         let mut state = self.state.lock();
-        if !flight.has_begun() {
+        // Its leader may not have pushed it yet, and will push it as a miss then.
+        if flight.set_missed() && flight.is_queued() && !flight.has_begun() {
             state.misses.push_back(Wanted {
                 flight: Arc::clone(flight),
                 since,
@@ -184,7 +186,7 @@ impl<K, V> Queue<K, V> {
             state.sweeping += 1;
             return Next::Sweep(sweep);
         }
-        if !cfg!(larder_fault = "sleeps_unregistered") {
+        if !fault::planted("sleeps_unregistered") {
             state.idle.push(Arc::clone(parker));
         }
         Next::Sleep(None)

@@ -162,6 +162,10 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             flights: Vec::new(),
             rejected: Vec::new(),
         };
+        if !self.has_loader() {
+            requested.rejected.extend(keys);
+            return requested;
+        }
         let mut misses = Led {
             loads: self,
             flights: Vec::new(),
@@ -245,10 +249,14 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         K: Borrow<Q>,
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
-        if !self.has_loader() {
-            return Err(Error::new(ErrorKind::NoLoader, "the bucket has no loader"));
+        if self.has_loader() {
+            return self.any_part(view, hash, key, reload);
         }
-        self.any_part(view, hash, key, reload)
+        // Somebody may be loading it with a loader of their own.
+        match self.in_flight.get(hash, key) {
+            Some(flight) if self.is_current(&flight, view, hash, key) => Ok(Part::Join(flight)),
+            _ => Err(Error::new(ErrorKind::NoLoader, "the bucket has no loader")),
+        }
     }
 
     /// Joins the current flight of a key, or registers a new one to lead. `view` is where the caller

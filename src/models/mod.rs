@@ -1,1 +1,6 @@
 //! Models of the protocols: the shipping code under loom and shuttle. `scripts/models` runs them.
+
+#[cfg(larder_loom)]
+mod store_reads;
+#[cfg(larder_loom)]
+mod support;

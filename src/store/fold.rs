@@ -9,7 +9,7 @@ use super::overlay::Overlay;
 use super::retired::Retired;
 use super::view::{Generation, Sealed, View};
 use super::{Store, Write, room_for};
-use crate::sync::Arc;
+use crate::sync::{Arc, fault};
 use crate::table::{Change, Table};
 use crate::{Key, Value};
 
@@ -119,7 +119,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         let floor = store.numbers.draw();
         let empty = View {
             current: generation(Table::empty(), epoch),
-            active: Overlay::new(floor, room_for(0)),
+            active: Overlay::new(floor, room_for(0), 0),
             sealed: None,
             next: None,
             gate: Gate::new(),
@@ -158,8 +158,10 @@ impl<K: Key, V: Value> Folder<K, V> {
                     gate: Arc::clone(&view.gate),
                 };
                 let room = room_for(view.current.table.len());
+                // As many writes again as there were since the last rotation.
+                let expected = view.active.len();
                 let rotated = View {
-                    active: Overlay::new(store.numbers.reached(), room),
+                    active: Overlay::new(store.numbers.reached(), room, expected),
                     sealed: Some(sealed.clone()),
                     next: None,
                     gate: Gate::new(),
@@ -170,7 +172,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             }
         };
         sealed.gate.close();
-        if !cfg!(larder_fault = "no_wait_at_rotation") {
+        if !fault::planted("no_wait_at_rotation") {
             sealed.gate.wait_sealed();
         }
         Some(sealed.overlay)
@@ -187,7 +189,7 @@ impl<K: Key, V: Value> Folder<K, V> {
     ) -> u64 {
         let view = store.cell.load_full();
         let next = generation(table, view.current.epoch + 1);
-        if cfg!(larder_fault = "mark_before_announce") {
+        if fault::planted("mark_before_announce") {
             mark_all(&view.active, &next);
         }
         let gate = Gate::new();
@@ -198,10 +200,10 @@ impl<K: Key, V: Value> Folder<K, V> {
         };
         self.replace(store, announced);
         view.gate.close();
-        if !cfg!(larder_fault = "no_wait_at_announcement") {
+        if !fault::planted("no_wait_at_announcement") {
             view.gate.wait_sealed();
         }
-        if !cfg!(larder_fault = "mark_before_announce") {
+        if !fault::planted("mark_before_announce") {
             mark_all(&view.active, &next);
         }
         let epoch = next.epoch;
@@ -290,7 +292,7 @@ fn echo_after<K: Key, V: Value, S: BuildHasher>(
     view: &View<K, V>,
     sealed: &Overlay<K, V>,
 ) -> Option<Arc<Echo>> {
-    if cfg!(larder_fault = "no_echo") {
+    if fault::planted("no_echo") {
         return None;
     }
     let oldest = store.numbers.lowest_live()?;

@@ -2,7 +2,7 @@
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{Arc, Mutex, Parker, atomic::AtomicUsize, order, per_thread, spin};
+use crate::sync::{Arc, Mutex, Parker, atomic::AtomicUsize, fault, order, per_thread, spin};
 
 per_thread! {
     /// How many gates this thread is inside of. More than one only when a user's `Eq` or `Drop`, run
@@ -41,7 +41,7 @@ impl Gate {
     /// Enters, or tells that the gate is closed: then a newer view has been published.
     #[inline]
     pub(crate) fn enter(&self) -> Option<Inside<'_>> {
-        let before = self.word.fetch_add(WRITER, order::GATE_ENTER);
+        let before = self.word.fetch_add(WRITER, order::gate_enter());
         if before & CLOSED == 0 {
             DEPTH.with(|depth| depth.set(depth.get() + 1));
             return Some(Inside(self));
@@ -51,8 +51,8 @@ impl Gate {
     }
 
     fn leave(&self) {
-        let before = self.word.fetch_sub(WRITER, order::GATE_LEAVE);
-        if before == WRITER + CLOSED && !cfg!(larder_fault = "last_out_does_not_wake") {
+        let before = self.word.fetch_sub(WRITER, order::gate_leave());
+        if before == WRITER + CLOSED && !fault::planted("last_out_does_not_wake") {
             self.wake_drains();
         }
     }
@@ -66,12 +66,12 @@ impl Gate {
 
     /// Lets nobody in any more.
     pub(crate) fn close(&self) {
-        self.word.fetch_or(CLOSED, order::GATE_CLOSE);
+        self.word.fetch_or(CLOSED, order::gate_close());
     }
 
     /// Whether the gate is closed and everybody has left.
     pub(crate) fn is_sealed(&self) -> bool {
-        self.word.load(order::GATE_LOOK) == CLOSED
+        self.word.load(order::gate_look()) == CLOSED
     }
 
     /// Waits until the gate is sealed. It must be closed, or about to be, and the caller outside.

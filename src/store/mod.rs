@@ -26,7 +26,7 @@ use self::overlay::Nudge;
 pub(crate) use self::overlay::Write;
 pub(crate) use self::view::{Found, Generation, View};
 
-use crate::sync::{Arc, Cell, CellReader, Parker};
+use crate::sync::{Arc, Cell, CellReader, Parker, fault};
 use crate::table::Table;
 use crate::{Key, Value};
 
@@ -69,7 +69,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 epoch: 0,
                 published_at: crate::clock::wall_now(),
             }),
-            active: Overlay::new(1, room_for(0)),
+            active: Overlay::new(1, room_for(0), 0),
             sealed: None,
             next: None,
             gate: Gate::new(),
@@ -179,11 +179,11 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     }
 
     fn put(&self, view: &View<K, V>, hash: u64, key: K, value: Option<V>) -> Nudge {
-        if !cfg!(larder_fault = "value_before_mark") {
+        if !fault::planted("value_before_mark") {
             mark(view, hash, &key);
         }
         let write = Write::new(self.numbers.draw(), value);
-        let again = cfg!(larder_fault = "value_before_mark").then(|| key.clone());
+        let again = fault::planted("value_before_mark").then(|| key.clone());
         view.active.put(hash, key, &write);
         if let Some(key) = again {
             mark(view, hash, &key);
@@ -285,7 +285,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 fn mark<K: Key, V>(view: &View<K, V>, hash: u64, key: &K) {
     view.current.table.mark(hash, key);
     if let Some(next) = &view.next
-        && !cfg!(larder_fault = "marks_one_table")
+        && !fault::planted("marks_one_table")
     {
         next.table.mark(hash, key);
     }
@@ -294,7 +294,7 @@ fn mark<K: Key, V>(view: &View<K, V>, hash: u64, key: &K) {
 /// A conditional write decides on what is there, so nobody may still be writing underneath.
 fn wait_sealed<K, V>(view: &View<K, V>) {
     if let Some(sealed) = &view.sealed
-        && !cfg!(larder_fault = "conditional_does_not_wait")
+        && !fault::planted("conditional_does_not_wait")
     {
         sealed.gate.wait_sealed();
     }

@@ -2,7 +2,7 @@
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{Mutex, atomic::AtomicU64, order};
+use crate::sync::{Mutex, atomic::AtomicU64, fault, order};
 
 /// The bucket's sequence, and which loads that drew from it are still under way.
 ///
@@ -40,7 +40,7 @@ impl Numbers {
     /// Drawing and registering is one step for the folder, which takes the same lock to look: a load
     /// that it does not find draws later, and so higher, than every write that it folds.
     pub(crate) fn begin_load(&self) -> LiveLoad<'_> {
-        if cfg!(larder_fault = "load_not_registered") {
+        if fault::planted("load_not_registered") {
             return LiveLoad {
                 numbers: self,
                 number: self.draw(),

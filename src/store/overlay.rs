@@ -71,9 +71,10 @@ impl Nudge {
 }
 
 impl<K: Eq, V> Overlay<K, V> {
-    pub(crate) fn new(first: u64, room: u64) -> Arc<Self> {
+    /// `expected` writes find room without growing the map under their feet.
+    pub(crate) fn new(first: u64, room: u64, expected: usize) -> Arc<Self> {
         Arc::new(Self {
-            writes: Map::with_capacity(0),
+            writes: Map::with_capacity(expected),
             first,
             room,
             touched: AtomicBool::new(false),

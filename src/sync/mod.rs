@@ -15,11 +15,14 @@ mod real;
 #[cfg(not(any(larder_loom, larder_shuttle)))]
 use real as world;
 
+pub(crate) mod fault;
 #[cfg(not(any(larder_loom, larder_shuttle)))]
 mod hashed;
 mod mutex;
 pub(crate) mod order;
 mod parker;
+#[cfg(larder_loom)]
+pub(crate) mod watched;
 
 pub(crate) use mutex::Mutex;
 pub(crate) use parker::Parker;

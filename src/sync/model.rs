@@ -7,8 +7,10 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex as Unseen, PoisonError};
 
 #[cfg(larder_loom)]
+pub(crate) use super::watched as atomic;
+#[cfg(larder_loom)]
 pub(crate) use loom::{
-    sync::{Condvar, Mutex, MutexGuard, atomic},
+    sync::{Condvar, Mutex, MutexGuard},
     thread,
 };
 #[cfg(larder_shuttle)]
@@ -30,7 +32,7 @@ fn unseen<T>(lock: &Unseen<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// `ArcSwap`: an index into an arena that the models do not see. A load may be stale, as far as
-/// `VIEW_LOAD` allows. What a swap takes out stays in the arena as well, so that a stale load finds
+/// `view_load` allows. What a swap takes out stays in the arena as well, so that a stale load finds
 /// it; the models about freeing ask `forget_swapped` for the real promise instead.
 pub(crate) struct Cell<T>(Arc<Shared<T>>);
 
@@ -63,7 +65,7 @@ impl<T> Cell<T> {
             arena.push(Some(value));
             arena.len() - 1
         };
-        let old = self.0.current.swap(new, order::VIEW_PUBLISH);
+        let old = self.0.current.swap(new, order::view_publish());
         let mut arena = unseen(&self.0.arena);
         let slot = &mut arena[old];
         let taken = if self.0.forget_swapped {
@@ -87,7 +89,7 @@ impl<T> Cell<T> {
 impl<T> Shared<T> {
     fn load(&self) -> (usize, Arc<T>) {
         loop {
-            let index = self.current.load(order::VIEW_LOAD);
+            let index = self.current.load(order::view_load());
             if let Some(value) = &unseen(&self.arena)[index] {
                 return (index, Arc::clone(value));
             }
@@ -150,41 +152,54 @@ pub(crate) mod forget_swapped {
 
 /// papaya: one atomic word a key. Linearizable for each key and no more: a walk is one load after
 /// another, with switches between.
+///
+/// The words are made with the map and not with a key's first insertion. loom holds that what a thread
+/// makes is there for another one only after an edge between the two, which the first insertions of a
+/// key by two threads do not have; and a lookup of a key that nobody inserted has to be a step that an
+/// insertion can come before or after.
 pub(crate) struct Map<K, T> {
     slots: Unseen<Vec<Slot<K>>>,
     /// What the words stand for: word `n` is `arena[n - 1]`, and 0 is absence.
     arena: Unseen<Vec<Arc<T>>>,
 }
 
-type Slot<K> = (u64, K, Arc<AtomicUsize>);
+/// The hash and key that the word belongs to, once it belongs to any.
+type Slot<K> = (Option<(u64, K)>, Arc<AtomicUsize>);
+
+/// A key's word is found by its hash; where two keys meet, the later one's word comes behind. More
+/// than the keys of a model under loom, whose hashes are to differ.
+const WORDS: usize = 4;
 
 impl<K: Eq, T> Map<K, T> {
     pub(crate) fn with_capacity(_: usize) -> Self {
         Self {
-            slots: Unseen::new(Vec::new()),
+            slots: Unseen::new((0..WORDS).map(|_| free()).collect()),
             arena: Unseen::new(Vec::new()),
         }
     }
 
-    fn word<Q>(&self, hash: u64, key: &Q) -> Option<Arc<AtomicUsize>>
+    /// The word of a key and whether it belongs to it, else the one that it would get.
+    fn word<Q>(slots: &mut Vec<Slot<K>>, hash: u64, key: &Q) -> (usize, bool)
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let slots = unseen(&self.slots);
-        let slot = slots
-            .iter()
-            .find(|(h, k, _)| *h == hash && k.borrow() == key)?;
-        Some(Arc::clone(&slot.2))
+        let mut at = (hash % WORDS as u64) as usize;
+        loop {
+            match slots.get(at) {
+                None => slots.push(free()),
+                Some((None, _)) => return (at, false),
+                Some((Some((h, k)), _)) if *h == hash && k.borrow() == key => return (at, true),
+                Some(_) => at = at.max(WORDS - 1) + 1,
+            }
+        }
     }
 
     fn word_or_new(&self, hash: u64, key: K) -> Arc<AtomicUsize> {
-        if let Some(word) = self.word(hash, &key) {
-            return word;
-        }
-        let word = Arc::new(AtomicUsize::new(0));
-        unseen(&self.slots).push((hash, key, Arc::clone(&word)));
-        word
+        let mut slots = unseen(&self.slots);
+        let (at, _) = Self::word(&mut slots, hash, &key);
+        slots[at].0 = Some((hash, key));
+        Arc::clone(&slots[at].1)
     }
 
     fn value(&self, word: usize) -> Option<Arc<T>> {
@@ -197,7 +212,18 @@ impl<K: Eq, T> Map<K, T> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.value(self.word(hash, key)?.load(order::MAP_LOAD))
+        loop {
+            let (word, owned) = {
+                let mut slots = unseen(&self.slots);
+                let (at, owned) = Self::word(&mut slots, hash, key);
+                (Arc::clone(&slots[at].1), owned)
+            };
+            let seen = word.load(order::map_load());
+            // Else it has become this key's, or another's, meanwhile.
+            if owned || seen == 0 {
+                return self.value(seen);
+            }
+        }
     }
 
     pub(crate) fn put_if(
@@ -213,13 +239,13 @@ impl<K: Eq, T> Map<K, T> {
             arena.push(Arc::clone(value));
             arena.len()
         };
-        let mut seen = word.load(order::MAP_LOAD);
+        let mut seen = word.load(order::map_load());
         loop {
             let current = self.value(seen);
             if !allow(current.as_deref()) {
                 return Err(current);
             }
-            match word.compare_exchange(seen, new, order::MAP_STORE, order::MAP_LOAD) {
+            match word.compare_exchange(seen, new, order::map_store(), order::map_load()) {
                 Ok(_) => return Ok(()),
                 Err(now) => seen = now,
             }
@@ -227,15 +253,19 @@ impl<K: Eq, T> Map<K, T> {
     }
 
     pub(crate) fn remove_if(&self, hash: u64, key: &K, mut which: impl FnMut(&T) -> bool) {
-        let Some(word) = self.word(hash, key) else {
-            return;
+        let word = {
+            let mut slots = unseen(&self.slots);
+            match Self::word(&mut slots, hash, key) {
+                (at, true) => Arc::clone(&slots[at].1),
+                (_, false) => return,
+            }
         };
-        let mut seen = word.load(order::MAP_LOAD);
+        let mut seen = word.load(order::map_load());
         while let Some(current) = self.value(seen) {
             if !which(&current) {
                 return;
             }
-            match word.compare_exchange(seen, 0, order::MAP_STORE, order::MAP_LOAD) {
+            match word.compare_exchange(seen, 0, order::map_store(), order::map_load()) {
                 Ok(_) => return,
                 Err(now) => seen = now,
             }
@@ -245,11 +275,12 @@ impl<K: Eq, T> Map<K, T> {
     pub(crate) fn len(&self) -> usize {
         let words: Vec<_> = unseen(&self.slots)
             .iter()
-            .map(|slot| Arc::clone(&slot.2))
+            .filter(|(owner, _)| owner.is_some())
+            .map(|(_, word)| Arc::clone(word))
             .collect();
         words
             .iter()
-            .filter(|word| word.load(order::MAP_LOAD) != 0)
+            .filter(|word| word.load(order::map_load()) != 0)
             .count()
     }
 }
@@ -258,16 +289,20 @@ impl<K: Eq + Clone, T> Map<K, T> {
     pub(crate) fn for_each(&self, mut each: impl FnMut(u64, &K, &Arc<T>)) {
         let mut next = 0;
         loop {
-            let slot = unseen(&self.slots)
-                .get(next)
-                .map(|(hash, key, word)| (*hash, key.clone(), Arc::clone(word)));
-            let Some((hash, key, word)) = slot else {
+            let Some((owner, word)) = unseen(&self.slots).get(next).cloned() else {
                 return;
             };
-            if let Some(value) = self.value(word.load(order::MAP_LOAD)) {
+            next += 1;
+            let Some((hash, key)) = owner else {
+                continue;
+            };
+            if let Some(value) = self.value(word.load(order::map_load())) {
                 each(hash, &key, &value);
             }
-            next += 1;
         }
     }
+}
+
+fn free<K>() -> Slot<K> {
+    (None, Arc::new(AtomicUsize::new(0)))
 }

@@ -1,36 +1,54 @@
 //! Every memory ordering of the crate, by role.
 //!
-//! Call sites name the role; the ordering and its reason stand here once. A build with
-//! `--cfg larder_weaken="name"` turns one of them into `Relaxed`, and `scripts/weaken` shows that a
-//! loom model then fails. Constants marked *stand-in* describe what we rely on in arc-swap and
-//! papaya: they order the stand-ins of the models and are not used in a normal build.
+//! Call sites name the role; the ordering and its reason stand here once. Those that are more than
+//! Relaxed are functions, because a build for the models can turn one of them into Relaxed at run time:
+//! `scripts/weaken` shows that a model then fails. In any other build they are constants. Those called
+//! a *stand-in* describe what we rely on in arc-swap and papaya: they order the stand-ins of the models
+//! and are not used in a normal build.
 
 use super::atomic::Ordering;
+#[cfg(any(larder_loom, larder_shuttle))]
+use super::fault::planted;
 
-const fn weakened(strong: Ordering, weak: bool) -> Ordering {
-    if weak { Ordering::Relaxed } else { strong }
+macro_rules! strong {
+    ($($(#[$attribute:meta])* $role:ident: $ordering:ident;)*) => {$(
+        $(#[$attribute])*
+        #[cfg(not(any(larder_loom, larder_shuttle)))]
+        #[inline(always)]
+        pub(crate) const fn $role() -> Ordering {
+            Ordering::$ordering
+        }
+
+        $(#[$attribute])*
+        #[cfg(any(larder_loom, larder_shuttle))]
+        pub(crate) fn $role() -> Ordering {
+            if planted(stringify!($role)) {
+                Ordering::Relaxed
+            } else {
+                Ordering::$ordering
+            }
+        }
+    )*};
 }
 
-/// A writer enters a gate. Acquire: who finds the gate closed must also find the view that was
-/// published before it was closed, or it would ask the same gate again for ever.
-/// Model: `progress_after_a_closed_gate`.
-pub(crate) const GATE_ENTER: Ordering =
-    weakened(Ordering::Acquire, cfg!(larder_weaken = "gate_enter"));
+strong! {
+    /// A writer enters a gate. Acquire: who finds the gate closed must also find the view that was
+    /// published before it was closed, or it would ask the same gate again for ever.
+    /// Model: `progress_after_a_closed_gate`.
+    gate_enter: Acquire;
 
-/// A writer leaves a gate. Release: what it put into the overlay happens before whoever sees the
-/// gate empty. Pairs with [`GATE_LOOK`]. Model: `cut_*`.
-pub(crate) const GATE_LEAVE: Ordering =
-    weakened(Ordering::Release, cfg!(larder_weaken = "gate_leave"));
+    /// A writer leaves a gate. Release: what it put into the overlay happens before whoever sees the
+    /// gate empty. Pairs with [`gate_look`]. Model: `cut_*`.
+    gate_leave: Release;
 
-/// The folder closes a gate. Release: the view published before it is seen by whoever finds the
-/// gate closed. Pairs with [`GATE_ENTER`]. Model: `progress_after_a_closed_gate`.
-pub(crate) const GATE_CLOSE: Ordering =
-    weakened(Ordering::Release, cfg!(larder_weaken = "gate_close"));
+    /// The folder closes a gate. Release: the view published before it is seen by whoever finds the
+    /// gate closed. Pairs with [`gate_enter`]. Model: `progress_after_a_closed_gate`.
+    gate_close: Release;
 
-/// The folder, or a conditional write, looks whether a gate is closed and empty. Acquire: pairs with
-/// [`GATE_LEAVE`], so all puts made inside are visible. Models: `cut_*`, `set_if_absent_*`.
-pub(crate) const GATE_LOOK: Ordering =
-    weakened(Ordering::Acquire, cfg!(larder_weaken = "gate_look"));
+    /// The folder, or a conditional write, looks whether a gate is closed and empty. Acquire: pairs
+    /// with [`gate_leave`], so all puts made inside are visible. Models: `cut_*`, `set_if_absent_*`.
+    gate_look: Acquire;
+}
 
 /// A number from the bucket's sequence. Relaxed: a number orders writes and loads of a key by the
 /// modification order of this one word; what happens-before it carries is carried by the gate and by
@@ -44,39 +62,30 @@ pub(crate) const MARK: Ordering = Ordering::Relaxed;
 /// A read looks at a header. Relaxed: see [`MARK`].
 pub(crate) const MARK_LOOK: Ordering = Ordering::Relaxed;
 
-/// *Stand-in*, and what `arc_swap::Cache` does: a reader compares the published pointer with the one it holds. Relaxed: coherence of this one word
-/// never lets a thread go back, and whoever was told of a write through any happens-before edge also
-/// sees the pointer its writer saw. Model: `reader_handle_*`.
-#[cfg(any(larder_loom, larder_shuttle))]
-pub(crate) const VIEW_PEEK: Ordering = Ordering::Relaxed;
-
 /// Statistics and hints: nothing is ordered by them.
 pub(crate) const COUNT: Ordering = Ordering::Relaxed;
 
 /// A claim of a one-shot flag (a fold request, a nudge): only who won matters.
 pub(crate) const CLAIM: Ordering = Ordering::Relaxed;
 
-/// *Stand-in* for `ArcSwap::load`. Pairs with [`VIEW_PUBLISH`].
+/// *Stand-in*, and what `arc_swap::Cache` does: a reader compares the published pointer with the one
+/// it holds. Relaxed: coherence of this one word never lets a thread go back, and whoever was told of
+/// a write through any happens-before edge also sees the pointer its writer saw.
+/// Model: `reader_handle_*`.
 #[cfg(any(larder_loom, larder_shuttle))]
-pub(crate) const VIEW_LOAD: Ordering =
-    weakened(Ordering::Acquire, cfg!(larder_weaken = "view_load"));
+pub(crate) const VIEW_PEEK: Ordering = Ordering::Relaxed;
 
-/// *Stand-in* for `ArcSwap::swap`: the view is whole before it is seen.
 #[cfg(any(larder_loom, larder_shuttle))]
-pub(crate) const VIEW_PUBLISH: Ordering = if cfg!(larder_weaken = "view_publish") {
-    Ordering::Relaxed
-} else {
-    Ordering::AcqRel
-};
+strong! {
+    /// *Stand-in* for `ArcSwap::load`. Pairs with [`view_publish`].
+    view_load: Acquire;
 
-/// *Stand-in* for a papaya lookup. Pairs with [`MAP_STORE`], also for what removals put in place.
-#[cfg(any(larder_loom, larder_shuttle))]
-pub(crate) const MAP_LOAD: Ordering = weakened(Ordering::Acquire, cfg!(larder_weaken = "map_load"));
+    /// *Stand-in* for `ArcSwap::swap`: the view is whole before it is seen.
+    view_publish: AcqRel;
 
-/// *Stand-in* for a papaya insertion or removal.
-#[cfg(any(larder_loom, larder_shuttle))]
-pub(crate) const MAP_STORE: Ordering = if cfg!(larder_weaken = "map_store") {
-    Ordering::Relaxed
-} else {
-    Ordering::AcqRel
-};
+    /// *Stand-in* for a papaya lookup. Pairs with [`map_store`], also for what removals put in place.
+    map_load: Acquire;
+
+    /// *Stand-in* for a papaya insertion or removal.
+    map_store: AcqRel;
+}

@@ -119,7 +119,7 @@ pub(super) fn suits(count: usize, shelves: usize) -> bool {
     let (fewest, most) = match count {
         0 => (0, 0),
         // Load 0.5 to 1.25.
-        1..=SMALL => (count / 5 * 4, count * 4 + 1),
+        1..=SMALL => ((count / 5 * 4).max(1), count * 4 + 1),
         // Load 1.46 (8 bytes a shelf are 5.5 bytes a key) to 2.
         _ => (count / 2, count / 16 * 11 + 1),
     };

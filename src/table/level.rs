@@ -66,7 +66,9 @@ impl<K, V> Level<K, V> {
         let word = self.headers.get(shelf_of(mixed, self.headers.len()))?;
         let header = Header::from_word(word.load(order::MARK_LOOK));
         for lane in header.matches(Tag::of(mixed)) {
-            if let Some((known, value)) = self.entries.get(header.start() + lane)
+            // A lane that is reported by chance may hold a marked entry, and that of this very key.
+            if header.fingerprint(lane) != 0
+                && let Some((known, value)) = self.entries.get(header.start() + lane)
                 && known.borrow() == key
             {
                 return Some(value);

@@ -1,0 +1,130 @@
+//! How a model is run, and what the models share.
+
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use crate::store::Store;
+use crate::store::fold::Folder;
+use crate::sync::Arc;
+
+/// Runs `model` in every order of events that the bounds allow, prints how many there were, and fails
+/// if there were fewer than `floor`: a model that quietly stopped exploring is no proof.
+///
+/// `LARDER_PREEMPTIONS` is how often a thread may be interrupted, 2 if not given, `none` for no bound.
+/// `LARDER_MODEL_SECONDS` ends the search early, and says so.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time of a run, not of a model"
+)]
+pub(super) fn run_model(name: &str, floor: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = preemptions();
+    builder.max_branches = 10_000;
+    builder.max_duration = seconds();
+    // How often loom looks at the time; 20,000 executions can be minutes.
+    builder.checkpoint_interval = 1_000;
+
+    let executions = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&executions);
+    let start = Instant::now();
+    builder.check(move || {
+        counted.fetch_add(1, Relaxed);
+        model();
+    });
+    let took = start.elapsed();
+    let executions = executions.load(Relaxed);
+
+    let cut = builder.max_duration.is_some_and(|most| took >= most);
+    let end = if cut { ", cut by time" } else { "" };
+    println!("model {name}: {executions} executions in {took:.2?}{end}");
+    assert!(
+        cut || executions >= floor,
+        "{name} explored {executions} executions, expected at least {floor}"
+    );
+}
+
+fn preemptions() -> Option<usize> {
+    match std::env::var("LARDER_PREEMPTIONS") {
+        Ok(none) if none == "none" => None,
+        Ok(number) => Some(
+            number
+                .parse()
+                .expect("LARDER_PREEMPTIONS: a number or none"),
+        ),
+        Err(_) => Some(2),
+    }
+}
+
+fn seconds() -> Option<Duration> {
+    let seconds = std::env::var("LARDER_MODEL_SECONDS").ok()?;
+    let seconds = seconds.parse().expect("LARDER_MODEL_SECONDS: a number");
+    Some(Duration::from_secs(seconds))
+}
+
+/// A hasher without a seed: a model must meet the same tables in every execution.
+pub(super) type Plain = BuildHasherDefault<PlainHasher>;
+
+#[derive(Clone, Copy, Default)]
+pub(super) struct PlainHasher(u64);
+
+impl Hasher for PlainHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+        }
+    }
+}
+
+/// The store of a model, and what a caller does with it.
+pub(super) struct Data<V: crate::Value = u8>(pub(super) Store<u8, V, Plain>);
+
+impl<V: crate::Value> Data<V> {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(Store::new(Plain::default())))
+    }
+
+    pub(super) fn hash(&self, key: u8) -> u64 {
+        self.0.hash(&key)
+    }
+
+    pub(super) fn peek(&self, key: u8) -> Option<V> {
+        self.0.peek(self.hash(key), &key)
+    }
+
+    pub(super) fn set(&self, key: u8, value: V) {
+        self.0.write(self.hash(key), key, Some(value));
+    }
+
+    pub(super) fn invalidate(&self, key: u8) {
+        self.0.write(self.hash(key), key, None);
+    }
+
+    pub(super) fn set_many(&self, pairs: &[(u8, V)]) {
+        let group = pairs.iter();
+        self.0.write_group(
+            group
+                .map(|(key, value)| (self.hash(*key), *key, Some(value.clone())))
+                .collect(),
+        );
+    }
+
+    pub(super) fn set_if_absent(&self, key: u8, value: V) -> Result<(), V> {
+        self.0.write_if_absent(self.hash(key), key, value)
+    }
+}
+
+/// A store whose snapshot holds `pairs`, and its folder.
+pub(super) fn folded<V: crate::Value>(pairs: &[(u8, V)]) -> (Arc<Data<V>>, Folder<u8, V>) {
+    let data = Data::new();
+    let mut folder = Folder::new();
+    for (key, value) in pairs {
+        data.set(*key, value.clone());
+    }
+    folder.fold(&data.0);
+    (data, folder)
+}
