@@ -1,0 +1,364 @@
+//! A bucket and a plain model of it, driven by the same operations and compared after each.
+//!
+//! One thread asks; the bucket's own threads load, fold and refresh behind its back, which must not show.
+//! Shared with the fuzz target `ops`.
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use larder::{Bucket, ErrorKind, LoadState, ManualClock, Origin, Outcome, Reader, Snapshot};
+
+/// So few keys that every operation meets the others.
+pub(crate) const KEYS: u8 = 12;
+
+/// Real time; only a bug takes so long.
+const LIMIT: Duration = Duration::from_secs(20);
+
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    Set(u8, u32),
+    SetIfAbsent(u8, u32),
+    SetMany(Vec<(u8, u32)>),
+    Invalidate(u8),
+    InvalidateMany(Vec<u8>),
+    Clear,
+    Publish,
+    Fetch(u8),
+    FetchMany(Vec<u8>),
+    FetchWith(u8, Said),
+    RequestLoad(Vec<u8>),
+    Refresh,
+    /// Keep a snapshot, and look at it after each later step.
+    Keep,
+    Forget,
+    Advance(u16),
+    /// What the source says of a key from now on.
+    Source(u8, Said),
+    /// How the source answers as a whole from now on.
+    Mood(Mood),
+}
+
+/// What a loader says of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    Value(u32),
+    Ignore(u32),
+    Absent,
+    Error,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Well,
+    Fails,
+    Panics,
+}
+
+/// How the bucket is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Single,
+    Bulk,
+    Dataset,
+}
+
+/// What the loaders ask.
+struct Source {
+    says: BTreeMap<u8, Said>,
+    mood: Mood,
+}
+
+impl Source {
+    fn ask(&self, key: u8) -> Outcome<u32> {
+        match self.says.get(&key).copied().unwrap_or(Said::Absent) {
+            Said::Value(value) => Outcome::Value(value),
+            Said::Ignore(value) => Outcome::Ignore(value),
+            Said::Absent => Outcome::Absent,
+            Said::Error => Outcome::Failed("scripted".into()),
+        }
+    }
+
+    fn whole(&self) -> Result<(), String> {
+        match self.mood {
+            Mood::Well => Ok(()),
+            Mood::Fails => Err("scripted".to_owned()),
+            Mood::Panics => panic!("scripted"),
+        }
+    }
+}
+
+pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
+    bucket: Bucket<u8, u32, S>,
+    reader: Reader<u8, u32, S>,
+    clock: ManualClock,
+    source: Arc<Mutex<Source>>,
+    shape: Shape,
+    /// What must be cached.
+    cached: BTreeMap<u8, u32>,
+    kept: Vec<(Snapshot<u8, u32, S>, u64, Vec<(u8, u32)>)>,
+    epoch: u64,
+}
+
+impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
+    pub(crate) fn new(shape: Shape, hasher: S) -> Self {
+        let source = Arc::new(Mutex::new(Source { says: BTreeMap::new(), mood: Mood::Well }));
+        let clock = ManualClock::new();
+        let builder = Bucket::builder("model").hasher(hasher).clock(clock.clock()).batch_size(3);
+        let (one, many, all) = (Arc::clone(&source), Arc::clone(&source), Arc::clone(&source));
+        let builder = match shape {
+            Shape::Single => builder.load(move |key: &u8| {
+                // A panic in here must not poison the script.
+                let (whole, answer) = Self::peek_at(&one, |source| (source.mood, source.ask(*key)));
+                Source { says: BTreeMap::new(), mood: whole }.whole().map(|()| answer)
+            }),
+            Shape::Bulk | Shape::Dataset => builder.bulk_load(move |keys: &[u8]| {
+                let (whole, answers) = Self::peek_at(&many, |source| {
+                    let answers: Vec<_> = keys.iter().map(|&key| (key, source.ask(key))).collect();
+                    (source.mood, answers)
+                });
+                Source { says: BTreeMap::new(), mood: whole }.whole().map(|()| answers)
+            }),
+        };
+        let builder = match shape {
+            Shape::Dataset => builder.load_all(move || {
+                let (whole, pairs) = Self::peek_at(&all, |source| {
+                    let value = |(&key, said): (&u8, &Said)| match *said {
+                        Said::Value(value) => Some((key, value)),
+                        _ => None,
+                    };
+                    (source.mood, source.says.iter().filter_map(value).collect::<Vec<_>>())
+                });
+                Source { says: BTreeMap::new(), mood: whole }.whole().map(|()| pairs)
+            }),
+            Shape::Single | Shape::Bulk => builder,
+        };
+        let bucket = builder.build().unwrap();
+        let reader = bucket.reader();
+        let cached = BTreeMap::new();
+        Self { bucket, reader, clock, source, shape, cached, kept: Vec::new(), epoch: 0 }
+    }
+
+    fn peek_at<R>(source: &Mutex<Source>, look: impl FnOnce(&Source) -> R) -> R {
+        look(&source.lock().unwrap())
+    }
+
+    pub(crate) fn run(&mut self, ops: &[Op]) {
+        for (step, op) in ops.iter().enumerate() {
+            self.apply(op);
+            self.compare(&format!("after step {step}: {op:?}"));
+        }
+    }
+
+    fn apply(&mut self, op: &Op) {
+        match op {
+            Op::Set(key, value) => {
+                self.bucket.set(*key, *value);
+                self.cached.insert(*key, *value);
+            }
+            Op::SetIfAbsent(key, value) => {
+                let expected = self.cached.get(key).copied().map_or(Ok(()), Err);
+                assert_eq!(self.bucket.set_if_absent(*key, *value), expected, "{op:?}");
+                self.cached.entry(*key).or_insert(*value);
+            }
+            Op::SetMany(pairs) => {
+                self.bucket.set_many(pairs.iter().copied());
+                self.cached.extend(pairs.iter().copied());
+            }
+            Op::Invalidate(key) => {
+                self.bucket.invalidate(key);
+                self.cached.remove(key);
+            }
+            Op::InvalidateMany(keys) => {
+                self.bucket.invalidate_many(keys);
+                self.cached.retain(|key, _| !keys.contains(key));
+            }
+            Op::Clear => {
+                self.bucket.clear().unwrap();
+                self.cached.clear();
+            }
+            Op::Publish => {
+                let epoch = self.bucket.publish().unwrap();
+                let snapshot = self.bucket.snapshot();
+                assert_eq!(snapshot.epoch(), epoch);
+                let mut pairs: Vec<_> = snapshot.iter().map(|(&k, &v)| (k, v)).collect();
+                pairs.sort_unstable();
+                assert_eq!(pairs, self.pairs(), "a published snapshot holds all that was written");
+            }
+            Op::Fetch(key) => self.fetch(*key),
+            Op::FetchMany(keys) => self.fetch_many(keys),
+            Op::FetchWith(key, said) => self.fetch_with(*key, *said),
+            Op::RequestLoad(keys) => {
+                let ticket = self.bucket.request_load(keys.iter().copied());
+                assert!(ticket.rejected().is_empty());
+                // The clock stands still, so this waits for the loads alone.
+                assert!(ticket.wait(LIMIT));
+                for key in keys {
+                    self.model_load(*key);
+                }
+            }
+            Op::Refresh => self.refresh(),
+            Op::Keep => {
+                let snapshot = self.bucket.snapshot();
+                let pairs = snapshot.iter().map(|(&k, &v)| (k, v)).collect();
+                self.kept.push((snapshot.clone(), snapshot.epoch(), pairs));
+            }
+            Op::Forget => {
+                self.kept.pop();
+            }
+            // Folds that are due happen behind our back.
+            Op::Advance(millis) => self.clock.advance(Duration::from_millis(u64::from(*millis))),
+            Op::Source(key, said) => {
+                self.source.lock().unwrap().says.insert(*key, *said);
+            }
+            Op::Mood(mood) => self.source.lock().unwrap().mood = *mood,
+        }
+    }
+
+    fn said(&self, key: u8) -> (Mood, Said) {
+        let source = self.source.lock().unwrap();
+        (source.mood, source.says.get(&key).copied().unwrap_or(Said::Absent))
+    }
+
+    /// What a load of the key does to the cache.
+    fn model_load(&mut self, key: u8) {
+        if let (Mood::Well, said) = self.said(key) {
+            match said {
+                Said::Value(value) => drop(self.cached.insert(key, value)),
+                Said::Absent => drop(self.cached.remove(&key)),
+                Said::Ignore(_) | Said::Error => {}
+            }
+        }
+    }
+
+    /// What a fetch of the key says, as value and origin or as an error.
+    fn expected(&self, key: u8) -> Result<(Option<u32>, Origin), ErrorKind> {
+        if let Some(&value) = self.cached.get(&key) {
+            return Ok((Some(value), Origin::Hit));
+        }
+        match self.said(key) {
+            (Mood::Fails, _) | (Mood::Well, Said::Error) => Err(ErrorKind::Load),
+            (Mood::Panics, _) => Err(ErrorKind::Panicked),
+            (Mood::Well, Said::Value(value)) => Ok((Some(value), Origin::Loaded)),
+            (Mood::Well, Said::Ignore(value)) => Ok((Some(value), Origin::Ignored)),
+            (Mood::Well, Said::Absent) => Ok((None, Origin::Loaded)),
+        }
+    }
+
+    fn fetch(&mut self, key: u8) {
+        let expected = self.expected(key);
+        let fetched = self.bucket.fetch(&key);
+        let fetched = fetched.map(|f| (f.value().copied(), f.origin())).map_err(|e| e.kind());
+        assert_eq!(fetched, expected, "fetch of {key}");
+        if !self.cached.contains_key(&key) {
+            self.model_load(key);
+        }
+    }
+
+    fn fetch_many(&mut self, keys: &[u8]) {
+        let mut expected: Vec<_> = keys.iter().map(|&key| self.expected(key)).collect();
+        // The second of two equal misses joins the first.
+        for at in 0..keys.len() {
+            if keys[..at].contains(&keys[at])
+                && let Ok((_, origin @ Origin::Loaded)) = &mut expected[at]
+            {
+                *origin = Origin::Joined;
+            }
+        }
+        let fetched: Vec<_> = self
+            .bucket
+            .fetch_many(keys)
+            .into_iter()
+            .map(|f| f.map(|f| (f.value().copied(), f.origin())).map_err(|e| e.kind()))
+            .collect();
+        assert_eq!(fetched, expected, "fetch of {keys:?}");
+        for &key in keys {
+            if !self.cached.contains_key(&key) {
+                self.model_load(key);
+            }
+        }
+    }
+
+    fn fetch_with(&mut self, key: u8, said: Said) {
+        let fetched = self.bucket.call().fetch_with(&key, |_| match said {
+            Said::Value(value) => Ok(Outcome::Value(value)),
+            Said::Ignore(value) => Ok(Outcome::Ignore(value)),
+            Said::Absent => Ok(Outcome::Absent),
+            Said::Error => Err("scripted"),
+        });
+        let fetched = fetched.map(|f| (f.value().copied(), f.origin())).map_err(|e| e.kind());
+        let expected = match (self.cached.get(&key), said) {
+            (Some(&value), _) => Ok((Some(value), Origin::Hit)),
+            (None, Said::Value(value)) => Ok((Some(value), Origin::Loaded)),
+            (None, Said::Ignore(value)) => Ok((Some(value), Origin::Ignored)),
+            (None, Said::Absent) => Ok((None, Origin::Loaded)),
+            (None, Said::Error) => Err(ErrorKind::Load),
+        };
+        assert_eq!(fetched, expected, "fetch of {key} with a loader that says {said:?}");
+        if let Said::Value(value) = said {
+            self.cached.entry(key).or_insert(value);
+        }
+    }
+
+    fn refresh(&mut self) {
+        let ended = self.bucket.refresh().wait(LIMIT).map_err(|error| error.kind());
+        let mood = self.source.lock().unwrap().mood;
+        match (self.shape, mood) {
+            (Shape::Dataset, Mood::Well) => {
+                assert_eq!(ended, Ok(()));
+                let source = self.source.lock().unwrap();
+                let value = |(&key, said): (&u8, &Said)| match *said {
+                    Said::Value(value) => Some((key, value)),
+                    _ => None,
+                };
+                self.cached = source.says.iter().filter_map(value).collect();
+            }
+            (Shape::Dataset, Mood::Fails) => assert_eq!(ended, Err(ErrorKind::Load)),
+            (Shape::Dataset, Mood::Panics) => assert_eq!(ended, Err(ErrorKind::Panicked)),
+            (Shape::Single | Shape::Bulk, _) => {
+                assert_eq!(ended, Ok(()), "failed keys are kept, and no error");
+                for key in self.cached.keys().copied().collect::<Vec<_>>() {
+                    self.model_load(key);
+                }
+            }
+        }
+    }
+
+    fn pairs(&self) -> Vec<(u8, u32)> {
+        self.cached.iter().map(|(&key, &value)| (key, value)).collect()
+    }
+
+    /// Every way to read says the same.
+    fn compare(&mut self, when: &str) {
+        for key in 0..KEYS {
+            let expected = self.cached.get(&key).copied();
+            assert_eq!(self.bucket.peek(&key), expected, "peek({key}) {when}");
+            assert_eq!(self.reader.get(&key).copied(), expected, "reader.get({key}) {when}");
+            assert_eq!(self.bucket.contains(&key), expected.is_some(), "contains({key}) {when}");
+            let state = self.bucket.load_state(&key);
+            let rest = if expected.is_some() { LoadState::Cached } else { LoadState::Unknown };
+            assert_eq!(state, rest, "load_state({key}) {when}");
+        }
+        let cached: Vec<u8> = self.cached.keys().copied().collect();
+        let many: Vec<_> = self.bucket.get_many(&cached).into_iter().flatten().collect();
+        assert_eq!(many, self.cached.values().copied().collect::<Vec<_>>(), "get_many {when}");
+        for (key, value) in &self.cached {
+            assert_eq!(self.bucket.get(key), Some(*value), "get({key}) {when}");
+        }
+        let mut keys = self.bucket.keys();
+        keys.sort_unstable();
+        assert_eq!(keys, cached, "keys {when}");
+        assert_eq!(self.bucket.len(), cached.len(), "len {when}");
+        let epoch = self.bucket.epoch();
+        assert!(epoch >= self.epoch, "epoch {when}");
+        self.epoch = epoch;
+        for (snapshot, epoch, pairs) in &self.kept {
+            let now: Vec<_> = snapshot.iter().map(|(&k, &v)| (k, v)).collect();
+            assert_eq!((snapshot.epoch(), &now), (*epoch, pairs), "a kept snapshot {when}");
+            for (key, value) in pairs {
+                assert_eq!(snapshot.get(key), Some(value), "snapshot.get({key}) {when}");
+            }
+        }
+    }
+}

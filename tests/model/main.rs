@@ -1,0 +1,107 @@
+//! The state machine: random operations on a bucket and on a plain model of it, compared through every
+//! read path after every step.
+
+mod machine;
+
+use std::hash::{BuildHasher, Hasher};
+
+use machine::{KEYS, Machine, Mood, Op, Said, Shape};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// Puts every key on one hash.
+#[derive(Clone, Copy)]
+struct Constant;
+
+impl BuildHasher for Constant {
+    type Hasher = Self;
+    fn build_hasher(&self) -> Self {
+        Self
+    }
+}
+
+impl Hasher for Constant {
+    fn finish(&self) -> u64 {
+        42
+    }
+    fn write(&mut self, _: &[u8]) {}
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    prop_oneof![
+        4 => any::<u32>().prop_map(Said::Value),
+        1 => any::<u32>().prop_map(Said::Ignore),
+        1 => Just(Said::Absent),
+        1 => Just(Said::Error),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let key = || 0..KEYS;
+    let keys = || vec(0..KEYS, 0..8);
+    prop_oneof![
+        4 => (key(), any::<u32>()).prop_map(|(k, v)| Op::Set(k, v)),
+        2 => (key(), any::<u32>()).prop_map(|(k, v)| Op::SetIfAbsent(k, v)),
+        2 => vec((key(), any::<u32>()), 0..6).prop_map(Op::SetMany),
+        2 => key().prop_map(Op::Invalidate),
+        1 => keys().prop_map(Op::InvalidateMany),
+        1 => Just(Op::Clear),
+        3 => Just(Op::Publish),
+        3 => key().prop_map(Op::Fetch),
+        2 => keys().prop_map(Op::FetchMany),
+        2 => (key(), said()).prop_map(|(k, s)| Op::FetchWith(k, s)),
+        2 => keys().prop_map(Op::RequestLoad),
+        1 => Just(Op::Refresh),
+        1 => Just(Op::Keep),
+        1 => Just(Op::Forget),
+        2 => (0..500_u16).prop_map(Op::Advance),
+        4 => (key(), said()).prop_map(|(k, s)| Op::Source(k, s)),
+        1 => prop_oneof![3 => Just(Mood::Well), 1 => Just(Mood::Fails), 1 => Just(Mood::Panics)]
+            .prop_map(Op::Mood),
+    ]
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    vec(op(), 1..60)
+}
+
+/// Scripted panics would fill the output with their traces.
+fn quiet() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if info.payload().downcast_ref::<&str>() != Some(&"scripted") {
+                usual(info);
+            }
+        }));
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn a_bucket_with_a_single_loader_is_its_model(ops in ops()) {
+        quiet();
+        Machine::new(Shape::Single, larder::DefaultHashBuilder::default()).run(&ops);
+    }
+
+    #[test]
+    fn a_bucket_with_a_batch_loader_is_its_model(ops in ops()) {
+        quiet();
+        Machine::new(Shape::Bulk, larder::DefaultHashBuilder::default()).run(&ops);
+    }
+
+    #[test]
+    fn a_bucket_with_a_dataset_is_its_model(ops in ops()) {
+        quiet();
+        Machine::new(Shape::Dataset, larder::DefaultHashBuilder::default()).run(&ops);
+    }
+
+    #[test]
+    fn a_bucket_whose_keys_share_a_hash_is_its_model(ops in ops()) {
+        quiet();
+        Machine::new(Shape::Bulk, Constant).run(&ops);
+    }
+}
