@@ -6,7 +6,7 @@ use std::hash::Hash;
 
 use crate::store::{Found, View, Write};
 use crate::sync::{Arc, CellReader};
-use crate::{HashBuilder, Key, Value};
+use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 
 /// A handle for one thread's reads. See [`Bucket::reader`](super::Bucket::reader).
 ///
@@ -26,7 +26,7 @@ use crate::{HashBuilder, Key, Value};
 /// assert_eq!(reader.get("xx"), None);
 /// # Ok::<(), larder::BuildError>(())
 /// ```
-pub struct Reader<K: Key, V: Value, S: HashBuilder> {
+pub struct Reader<K: Key, V: Value, S: HashBuilder = DefaultHashBuilder> {
     view: CellReader<View<K, V>>,
     hasher: S,
     /// The write that the last answer came from, kept for as long as the answer may be used.

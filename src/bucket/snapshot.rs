@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use crate::store::Generation;
 use crate::sync::Arc;
-use crate::{HashBuilder, Key, Value};
+use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 
 /// A view of a bucket that never changes: the same answers, the same order of iteration, also after the
 /// bucket is gone. See [`Bucket::snapshot`](super::Bucket::snapshot).
@@ -29,7 +29,7 @@ use crate::{HashBuilder, Key, Value};
 /// assert_eq!((snapshot.len(), snapshot.epoch()), (2, epoch));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Snapshot<K: Key, V: Value, S: HashBuilder> {
+pub struct Snapshot<K: Key, V: Value, S: HashBuilder = DefaultHashBuilder> {
     generation: Arc<Generation<K, V>>,
     hasher: S,
 }

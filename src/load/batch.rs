@@ -8,7 +8,6 @@ use super::{Loads, Source};
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::events::Event;
 use crate::loader::Outcome;
-use crate::stats::Counters;
 use crate::store::Installed;
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
@@ -28,6 +27,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     }
 
     fn run(&self, flights: Vec<Arc<Flight<K, V>>>, number: u64) -> usize {
+        let late = fault::planted("number_drawn_late");
         let mut open = Open {
             loads: self,
             flights,
@@ -39,11 +39,17 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
         match self.ask(&open.flights) {
             Ok(answers) => {
+                let number = if late {
+                    self.store.begin_load().number()
+                } else {
+                    number
+                };
                 let (matched, extra) = self.matched(&open.flights, answers);
-                open.settle(matched, number);
+                // Before the answers: with what it asked for, a caller finds all that came along.
                 for (key, outcome) in extra {
                     self.store_extra(key, outcome, number);
                 }
+                open.settle(matched, number);
             }
             Err(error) => open.fail_all(&error),
         }
@@ -132,6 +138,11 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     /// What becomes of one flight: stored, then out of the in-flight table, then answered. In this
     /// order: who finds no flight finds the value.
     pub(crate) fn conclude(&self, flight: &Arc<Flight<K, V>>, outcome: Outcome<V>, number: u64) {
+        if fault::planted("answered_before_stored")
+            && let Outcome::Value(value) = &outcome
+        {
+            self.end(flight, Answer::Loaded(value.clone()));
+        }
         let caught = catch_unwind(AssertUnwindSafe(|| {
             self.store_outcome(flight, outcome, number)
         }));
@@ -170,10 +181,6 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
 
     /// Takes a flight out of the in-flight table, by identity, and answers it.
     pub(crate) fn end(&self, flight: &Arc<Flight<K, V>>, answer: Answer<V>) {
-        // Counted before anybody can learn of it.
-        if !flight.is_over() {
-            Counters::add(answer.counter(&self.stats), 1);
-        }
         // A key's `Eq` may panic. Then the flight stays in the table, where, being over, it is replaced
         // by the next one.
         let _ = catch_unwind(AssertUnwindSafe(|| {
@@ -181,7 +188,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 fault::planted("flight_removed_by_key") || std::ptr::eq(there, &**flight)
             });
         }));
-        flight.answer(answer);
+        flight.answer(answer, &self.stats);
     }
 
     fn count(&self, installed: Installed) {
@@ -241,7 +248,9 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
     fn fail_all(&mut self, error: &Error) {
         for flight in std::mem::take(&mut self.flights) {
             self.failed += 1;
-            self.loads.end(&flight, Answer::Failed(error.clone()));
+            if !fault::planted("failure_unanswered") {
+                self.loads.end(&flight, Answer::Failed(error.clone()));
+            }
         }
     }
 }

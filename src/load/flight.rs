@@ -7,7 +7,7 @@ use crate::stats::Counters;
 use crate::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU64},
-    order, plain,
+    fault, order, plain,
 };
 
 /// Stands for the runner of a flight that is over.
@@ -47,8 +47,7 @@ pub(crate) struct Flight<K, V> {
     /// The number of the load; 0 until it begins. Written under the queue's lock, so whoever has to
     /// be sure that it is still 0 takes that lock.
     number: AtomicU64,
-    /// Who runs it; 0 while it is queued, [`OVER`] at the end. Changed from 0 only under the queue's
-    /// lock.
+    /// Who runs it; 0 while it is queued, [`OVER`] at the end.
     runner: plain::Word,
     /// It counts among those that wait in the queue, until it begins. Only under the queue's lock.
     queued: plain::Flag,
@@ -61,12 +60,13 @@ pub(crate) struct Flight<K, V> {
 }
 
 impl<K, V> Flight<K, V> {
-    pub(crate) fn new(hash: u64, key: K, reload: bool) -> Arc<Self> {
+    /// A flight that `runner` will run, or 0 if it is to be queued.
+    pub(crate) fn new(hash: u64, key: K, reload: bool, runner: u64) -> Arc<Self> {
         Arc::new(Self {
             hash,
             key,
             number: AtomicU64::new(0),
-            runner: plain::Word::new(0),
+            runner: plain::Word::new(runner),
             queued: plain::Flag::new(false),
             missed: plain::Flag::new(false),
             reload: AtomicBool::new(reload),
@@ -78,11 +78,19 @@ impl<K, V> Flight<K, V> {
         &self.promise
     }
 
-    /// Ends the flight, unless it has ended.
-    pub(crate) fn answer(&self, answer: Answer<V>) -> bool {
-        // Before the answer: whoever goes on because of it must not find the flight under way.
-        self.runner.store(OVER, order::COUNT);
-        self.promise.answer(Arc::new(answer))
+    /// Ends the flight and counts how, unless it has ended.
+    pub(super) fn answer(&self, answer: Answer<V>, counters: &Counters) {
+        let counter = answer.counter(counters);
+        // A bucket that closes and a load that ends may both come here. What is counted is what was
+        // answered; and whoever goes on because of it must not find the flight under way.
+        let early = fault::planted("counted_before_it_stands");
+        if early {
+            Counters::add(counter, 1);
+        }
+        self.promise.answer_and(Arc::new(answer), || {
+            Counters::add(counter, usize::from(!early));
+            self.runner.store(OVER, order::COUNT);
+        });
     }
 
     /// Whether the flight has its answer, or is about to.
@@ -98,9 +106,12 @@ impl<K, V> Flight<K, V> {
         self.number.load(order::COUNT)
     }
 
-    /// Takes the flight off. Only under the queue's lock, and [`number`](Self::set_number) it there.
-    pub(super) fn claim(&self, runner: u64) {
-        self.runner.store(runner, order::COUNT);
+    /// Takes the flight off, unless it has begun or is over. Only under the queue's lock, and
+    /// [`number`](Self::set_number) it there.
+    pub(super) fn claim(&self, runner: u64) -> bool {
+        self.runner
+            .compare_exchange(0, runner, order::CLAIM, order::COUNT)
+            .is_ok()
     }
 
     pub(super) fn set_queued(&self) {

@@ -5,7 +5,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::sync::{Mutex, Parker};
+use crate::sync::{Mutex, Parker, fault};
 
 /// Answered once, seen by all who wait. Clones of the answer are cheap and never a user's code.
 ///
@@ -35,11 +35,18 @@ impl<T: Clone> Promise<T> {
 
     /// Answers, unless that has been done. Wakes everybody who waits.
     pub(crate) fn answer(&self, answer: T) -> bool {
+        self.answer_and(answer, || ())
+    }
+
+    /// The same. If this answer stands, `first` has been run before anybody can know of it; under the
+    /// lock, so it is never a user's code.
+    pub(crate) fn answer_and(&self, answer: T, first: impl FnOnce()) -> bool {
         let waiters = {
             let mut state = self.0.lock();
-            if state.answer.is_some() {
+            if state.answer.is_some() && !fault::planted("answers_twice") {
                 return false;
             }
+            first();
             state.answer = Some(answer);
             std::mem::take(&mut state.waiters)
         };
@@ -65,6 +72,10 @@ impl<T: Clone> Promise<T> {
         let mut state = self.0.lock();
         if let Some(answer) = &state.answer {
             return Ok(answer.clone());
+        }
+        if fault::planted("subscribes_unlocked") {
+            drop(state);
+            state = self.0.lock();
         }
         state.tickets += 1;
         let ticket = state.tickets;
@@ -93,7 +104,9 @@ impl<T: Clone> Promise<T> {
                 return Some(answer);
             }
             if clock.now() >= deadline {
-                self.withdraw(&waiting);
+                if !fault::planted("waiter_stays") {
+                    self.withdraw(&waiting);
+                }
                 // The answer may have come between the two looks; it wins.
                 return self.peek();
             }

@@ -102,7 +102,7 @@ impl<K, V> Queue<K, V> {
         let mut woken = Vec::new();
         let (taken, refused) = {
             let mut state = self.state.lock();
-            if state.closed {
+            if state.closed && !fault::planted("queues_after_close") {
                 return (0, Some(Refused::Closed));
             }
             let taken = flights
@@ -125,7 +125,12 @@ impl<K, V> Queue<K, V> {
                     state.reloads.push_back(wanted);
                 }
             }
-            for _ in 0..taken.div_ceil(self.batch_size) {
+            let most = if fault::planted("wakes_one") {
+                1
+            } else {
+                taken
+            };
+            for _ in 0..taken.min(most).div_ceil(self.batch_size) {
                 woken.extend(state.idle.pop());
             }
             (taken, (taken < flights.len()).then_some(Refused::Full))
@@ -141,7 +146,8 @@ impl<K, V> Queue<K, V> {
         let since = self.clock.now();
         let mut state = self.state.lock();
         // Its leader may not have pushed it yet, and will push it as a miss then.
-        if flight.set_missed() && flight.is_queued() && !flight.has_begun() {
+        let queued = flight.is_queued() || fault::planted("promotes_unqueued");
+        if flight.set_missed() && queued && !flight.has_begun() {
             state.misses.push_back(Wanted {
                 flight: Arc::clone(flight),
                 since,
@@ -170,7 +176,7 @@ impl<K, V> Queue<K, V> {
         state.drop_begun();
         if let Some(until) = state.lingers(self.batch_size, self.linger, &self.clock) {
             state.idle.push(Arc::clone(parker));
-            return Next::Sleep(Some(until));
+            return Next::Sleep(Some(until).filter(|_| !fault::planted("lingers_for_ever")));
         }
         let batch = state.take(self.batch_size, runner);
         if !batch.is_empty() {
@@ -200,29 +206,24 @@ impl<K, V> Queue<K, V> {
         begin: impl FnOnce() -> u64,
     ) -> bool {
         let mut state = self.state.lock();
-        if flight.has_begun() {
+        if !flight.claim(runner) {
             return false;
         }
         // Its leader may not have pushed it yet.
-        state.waiting -= usize::from(flight.is_queued());
-        flight.claim(runner);
+        state.waiting -= usize::from(flight.is_queued() && !fault::planted("taken_over_uncounted"));
         flight.set_number(begin());
         true
     }
 
-    /// Begins flights that never were in the queue. `false` once closed.
+    /// Begins flights that were made for a runner and never come into the queue. `false` once closed.
     pub(crate) fn begin_unqueued(
         &self,
         flights: &[Arc<Flight<K, V>>],
-        runner: u64,
         begin: impl FnOnce() -> u64,
     ) -> bool {
         let state = self.state.lock();
         if state.closed {
             return false;
-        }
-        for flight in flights {
-            flight.claim(runner);
         }
         let number = begin();
         for flight in flights {
@@ -315,8 +316,7 @@ impl<K, V> State<K, V> {
                 let Some(wanted) = deque.pop_front() else {
                     break;
                 };
-                if !wanted.flight.has_begun() {
-                    wanted.flight.claim(runner);
+                if wanted.flight.claim(runner) {
                     batch.push(wanted.flight);
                 }
             }

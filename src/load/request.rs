@@ -9,11 +9,24 @@ use super::flight::{Answer, Flight};
 use super::queue::{Refused, Urgency};
 use super::runner::{self, Running, Wait};
 use crate::error::{Error, ErrorKind};
+use crate::events::Event;
 use crate::fetched::{Fetched, Origin};
 use crate::loader::Outcome;
 use crate::store::{LiveLoad, View, inside_a_write};
-use crate::sync::Arc;
+use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
+
+/// The runner of a flight that is to be queued.
+const QUEUED: u64 = 0;
+
+/// The runner of a flight that `runner` makes for itself.
+fn at_birth(runner: u64) -> u64 {
+    if fault::planted("born_unclaimed") {
+        QUEUED
+    } else {
+        runner
+    }
+}
 
 /// What a caller has to do with a flight.
 enum Part<K, V> {
@@ -114,11 +127,15 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         K: Borrow<Q>,
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
+        // Entered first, so that the flight is ours from its birth: another loader that wants the key
+        // must not run it in our place, with the bucket's loader.
+        let running = Running::enter()?;
         let view = self.store.view();
-        let part = self.any_part(&view, hash, key, false)?;
+        let part = self.any_part(&view, hash, key, false, at_birth(runner::current()))?;
         drop(view);
         let flight = match part {
             Part::Join(flight) => {
+                drop(running);
                 self.take_over_queued(std::iter::once(&flight));
                 return self.wait(&flight, false, self.deadline(limit));
             }
@@ -129,15 +146,14 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             loads: self,
             flights: vec![Arc::clone(&flight)],
         };
-        let running = Running::enter()?;
         let mut live = None;
-        let open = self
-            .queue
-            .begin_unqueued(&[Arc::clone(&flight)], runner::current(), || {
-                live.insert(self.store.begin_load()).number()
-            });
+        let open = self.queue.begin_unqueued(&[Arc::clone(&flight)], || {
+            live.insert(self.store.begin_load()).number()
+        });
         if !open {
-            self.end(&flight, Answer::Failed(Error::closed()));
+            if !fault::planted("closed_unanswered") {
+                self.end(&flight, Answer::Failed(Error::closed()));
+            }
         } else if let Some(value) = self.store.view().value(hash, key) {
             self.end(&flight, Answer::Hit(value));
         } else {
@@ -147,6 +163,10 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 Ok(outcome) => self.conclude(&flight, outcome, flight.number()),
                 Err(payload) => {
                     let error = Error::panicked(&*payload);
+                    self.events.send(Event::LoadFailed {
+                        keys: 1,
+                        error: error.clone(),
+                    });
                     self.end(&flight, Answer::Failed(error));
                 }
             }
@@ -178,7 +198,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         for key in keys {
             let hash = self.store.hash(&key);
             let cached = view.is_present(hash, &key);
-            match self.any_part(&view, hash, &key, cached) {
+            match self.any_part(&view, hash, &key, cached, QUEUED) {
                 Ok(Part::Join(flight)) => {
                     if cached {
                         flight.ask_reload();
@@ -218,24 +238,27 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         for key in keys {
             let hash = self.store.hash(&key);
             if view.is_present(hash, &key)
-                && let Ok(Part::Lead(flight)) = self.any_part(&view, hash, &key, true)
+                && let Ok(Part::Lead(flight)) =
+                    self.any_part(&view, hash, &key, true, at_birth(runner))
             {
                 led.flights.push(flight);
             }
         }
         drop(view);
         let mut live = None;
-        let open = self.queue.begin_unqueued(&led.flights, runner, || {
+        let open = self.queue.begin_unqueued(&led.flights, || {
             live.insert(self.store.begin_load()).number()
         });
+        let flights = led.disarm();
         if open {
-            Reloads {
-                flights: led.disarm(),
-                live,
-            }
-        } else {
-            Reloads::default()
+            return Reloads { flights, live };
         }
+        for flight in flights {
+            if !fault::planted("closed_unanswered") {
+                self.end(&flight, Answer::Failed(Error::closed()));
+            }
+        }
+        Reloads::default()
     }
 
     fn part<Q>(
@@ -250,7 +273,18 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
         if self.has_loader() {
-            return self.any_part(view, hash, key, reload);
+            let part = self.any_part(view, hash, key, reload, QUEUED)?;
+            if let Part::Lead(flight) = &part
+                && runner::is_deepest()
+            {
+                // Given up and not queued: a recursion without an end would go on in the background.
+                drop(Led {
+                    loads: self,
+                    flights: vec![Arc::clone(flight)],
+                });
+                return Err(runner::too_deep());
+            }
+            return Ok(part);
         }
         // Somebody may be loading it with a loader of their own.
         match self.in_flight.get(hash, key) {
@@ -259,14 +293,15 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
     }
 
-    /// Joins the current flight of a key, or registers a new one to lead. `view` is where the caller
-    /// missed the key.
+    /// Joins the current flight of a key, or registers a new one to lead: for `runner`, or to be
+    /// queued. `view` is where the caller missed the key.
     fn any_part<Q>(
         &self,
         view: &View<K, V>,
         hash: u64,
         key: &Q,
         reload: bool,
+        runner: u64,
     ) -> Result<Part<K, V>, Error>
     where
         K: Borrow<Q>,
@@ -280,18 +315,21 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             if let Some(flight) = &known
                 && self.is_current(flight, view, hash, key)
             {
-                if !reload && flight.wants_reload() && !flight.has_begun() {
+                let promotes = !fault::planted("promotes_nobody");
+                if !reload && flight.wants_reload() && !flight.has_begun() && promotes {
                     self.queue.promote(flight);
                 }
                 return Ok(Part::Join(Arc::clone(flight)));
             }
-            let flight = Flight::new(hash, key.to_owned(), reload);
+            let flight = Flight::new(hash, key.to_owned(), reload, runner);
             let put = self
                 .in_flight
                 .put_if(hash, key.to_owned(), &flight, |there| {
-                    there.is_none_or(|there| {
-                        there.is_over() || known.as_ref().is_some_and(|k| std::ptr::eq(&**k, there))
-                    })
+                    fault::planted("joins_nobody")
+                        || there.is_none_or(|there| {
+                            there.is_over()
+                                || known.as_ref().is_some_and(|k| std::ptr::eq(&**k, there))
+                        })
                 });
             // Else somebody else has just registered one: look at that.
             if put.is_ok() {
@@ -311,7 +349,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             return false;
         }
         let change = view.last_change(hash, key);
-        if change == 0 || flight.number() > change {
+        if change == 0 || flight.number() > change || fault::planted("joins_superseded") {
             return true;
         }
         // A 0 may be out of date; under the queue's lock it is not. A flight that has not begun will
@@ -326,7 +364,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         &self,
         flights: impl Iterator<Item = &'f Arc<Flight<K, V>>>,
     ) {
-        if runner::current() == 0 {
+        if runner::current() == 0 || fault::planted("waits_inside_a_loader") {
             return;
         }
         if runner::is_deepest() {
@@ -433,7 +471,10 @@ impl<K: Key, V: Value, S: HashBuilder> Led<'_, K, V, S> {
         let mut flights = std::mem::take(&mut self.flights);
         let (taken, refused) = self.loads.queue.push(&flights, urgency);
         let left = flights.split_off(taken);
-        for flight in &left {
+        for flight in left
+            .iter()
+            .filter(|_| !fault::planted("refused_unanswered"))
+        {
             let error = match refused {
                 Some(Refused::Closed) => Error::closed(),
                 _ => Error::new(ErrorKind::QueueFull, "the load queue is full"),

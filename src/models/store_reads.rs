@@ -1,28 +1,27 @@
 //! A write that has returned is seen, and nobody goes back.
 
-use loom::thread;
-
-use super::support::{Data, folded, run_model};
-use crate::sync::{Arc, atomic::AtomicBool, order};
+use super::support::{Data, run_model, spawn, store};
+use crate::sync::{
+    Arc,
+    atomic::{
+        AtomicBool,
+        Ordering::{Acquire, Release},
+    },
+};
 
 /// What `act` leaves behind is read back at once, whatever the folder does meanwhile.
-fn own_write(
-    name: &str,
-    floor: usize,
+fn own_write<const N: usize>(
     folds: usize,
-    cached: bool,
+    cached: [(u8, u8); N],
     act: fn(&Data),
     left: Option<u8>,
-) {
-    run_model(name, floor, move || {
-        let (data, mut folder) = folded(if cached { &[(1, 10)] } else { &[] });
-        let writer = {
-            let data = Arc::clone(&data);
-            thread::spawn(move || {
-                act(&data);
-                assert_eq!(data.peek(1), left, "its own write");
-            })
-        };
+) -> impl Fn() {
+    move || {
+        let (data, mut folder) = store(cached);
+        let writer = spawn(&data, move |data| {
+            act(data);
+            assert_eq!(data.peek(1), left, "its own write");
+        });
         for _ in 0..folds {
             folder.fold(&data.0);
         }
@@ -30,60 +29,85 @@ fn own_write(
         assert_eq!(data.peek(1), left, "after all");
         folder.fold(&data.0);
         assert_eq!(data.peek(1), left, "after a last fold");
-    });
+    }
 }
 
 #[test]
 fn own_write_of_a_present_key() {
-    own_write(
-        "own_write_of_a_present_key",
-        100,
-        1,
-        true,
-        |data| data.set(1, 20),
-        Some(20),
-    );
+    let model = own_write(1, [(1, 10)], |data| data.set(1, 20), Some(20));
+    run_model("own_write_of_a_present_key", 100, model);
 }
+
 #[test]
 fn own_write_of_a_fresh_key_over_two_folds() {
-    own_write(
-        "own_write_of_a_fresh_key_over_two_folds",
-        100,
-        2,
-        false,
-        |data| data.set(1, 20),
-        Some(20),
-    );
+    let model = own_write(2, [], |data| data.set(1, 20), Some(20));
+    run_model("own_write_of_a_fresh_key_over_two_folds", 100, model);
 }
+
 #[test]
 fn own_invalidation() {
-    own_write(
-        "own_invalidation",
-        100,
-        1,
-        true,
-        |data| data.invalidate(1),
-        None,
+    let model = own_write(1, [(1, 10)], |data| data.invalidate(1), None);
+    run_model("own_invalidation", 100, model);
+}
+
+/// Of two reads of one thread the second is not the older one.
+fn never_back(between: Option<u8>) -> impl Fn() {
+    move || {
+        let (data, mut folder) = store([(1, 10)]);
+        if let Some(value) = between {
+            data.set(1, value);
+        }
+        let writer = spawn(&data, |data| data.set(1, 30));
+        let reader = spawn(&data, |data| {
+            let first = data.peek(1);
+            let second = data.peek(1);
+            assert!(first <= second, "{first:?}, then {second:?}");
+            assert!(first >= Some(10), "present throughout");
+        });
+        folder.fold(&data.0);
+        writer.join().unwrap();
+        reader.join().unwrap();
+        assert_eq!(data.peek(1), Some(30));
+    }
+}
+
+#[test]
+fn never_back_on_a_clean_table() {
+    run_model("never_back_on_a_clean_table", 1000, never_back(None));
+}
+
+#[test]
+fn never_back_with_the_key_in_the_overlay() {
+    run_model(
+        "never_back_with_the_key_in_the_overlay",
+        1000,
+        never_back(Some(20)),
     );
 }
 
-/// Of `sync::watched`: loom by itself explores one execution here, and never the one in which the
-/// thread is first.
+/// Who is told of a value by somebody who saw it, sees it as well.
 #[test]
-fn a_change_is_tried_before_every_load() {
-    let found = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let finder = Arc::clone(&found);
-    run_model("a_change_is_tried_before_every_load", 2, move || {
-        let flag = Arc::new(AtomicBool::new(false));
-        let changer = {
-            let flag = Arc::clone(&flag);
-            thread::spawn(move || {
-                flag.load(order::COUNT);
-                flag.swap(true, order::COUNT);
+fn a_value_passed_on_is_seen() {
+    run_model("a_value_passed_on_is_seen", 1000, || {
+        let (data, mut folder) = store([(1, 10)]);
+        let writer = spawn(&data, |data| data.set(1, 20));
+        let told = Arc::new(AtomicBool::new(false));
+        let teller = {
+            let told = Arc::clone(&told);
+            spawn(&data, move |data| {
+                if data.peek(1) == Some(20) {
+                    told.store(true, Release);
+                }
             })
         };
-        finder.fetch_or(flag.load(order::COUNT), std::sync::atomic::Ordering::SeqCst);
-        changer.join().unwrap();
+        let listener = spawn(&data, move |data| {
+            if told.load(Acquire) {
+                assert_eq!(data.peek(1), Some(20));
+            }
+        });
+        folder.fold(&data.0);
+        writer.join().unwrap();
+        teller.join().unwrap();
+        listener.join().unwrap();
     });
-    assert!(found.load(std::sync::atomic::Ordering::SeqCst));
 }

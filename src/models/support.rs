@@ -4,8 +4,10 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use crate::store::Store;
+use loom::thread::{self, JoinHandle};
+
 use crate::store::fold::Folder;
+use crate::store::{Installed, Store};
 use crate::sync::Arc;
 
 /// Runs `model` in every order of events that the bounds allow, prints how many there were, and fails
@@ -84,10 +86,6 @@ impl Hasher for PlainHasher {
 pub(super) struct Data<V: crate::Value = u8>(pub(super) Store<u8, V, Plain>);
 
 impl<V: crate::Value> Data<V> {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(Store::new(Plain::default())))
-    }
-
     pub(super) fn hash(&self, key: u8) -> u64 {
         self.0.hash(&key)
     }
@@ -104,27 +102,50 @@ impl<V: crate::Value> Data<V> {
         self.0.write(self.hash(key), key, None);
     }
 
-    pub(super) fn set_many(&self, pairs: &[(u8, V)]) {
-        let group = pairs.iter();
-        self.0.write_group(
-            group
-                .map(|(key, value)| (self.hash(*key), *key, Some(value.clone())))
-                .collect(),
-        );
+    pub(super) fn set_many<const N: usize>(&self, pairs: [(u8, V); N]) {
+        let group = pairs.map(|(key, value)| (self.hash(key), key, Some(value)));
+        self.0.write_group(group.into());
     }
 
     pub(super) fn set_if_absent(&self, key: u8, value: V) -> Result<(), V> {
         self.0.write_if_absent(self.hash(key), key, value)
     }
+
+    pub(super) fn install(&self, load: u64, key: u8, value: V) -> Installed {
+        self.0.install(load, self.hash(key), key, Some(value))
+    }
+
+    /// What the snapshot holds of a key.
+    pub(super) fn folded(&self, key: u8) -> Option<V> {
+        let generation = Arc::clone(&self.0.view().current);
+        generation.table.find_any(self.hash(key), &key).cloned()
+    }
 }
 
-/// A store whose snapshot holds `pairs`, and its folder.
-pub(super) fn folded<V: crate::Value>(pairs: &[(u8, V)]) -> (Arc<Data<V>>, Folder<u8, V>) {
-    let data = Data::new();
+/// Written before a model begins, so that the overlay is touched and every fold is one.
+const DUST: u8 = 0;
+
+/// A store whose snapshot holds `pairs`, with something to fold, and its folder.
+pub(super) fn store<V: crate::Value + Default, const N: usize>(
+    pairs: [(u8, V); N],
+) -> (Arc<Data<V>>, Folder<u8, V>) {
+    let data = Arc::new(Data(Store::new(Plain::default())));
     let mut folder = Folder::new();
-    for (key, value) in pairs {
-        data.set(*key, value.clone());
-    }
+    data.set_many(pairs);
     folder.fold(&data.0);
+    data.set(DUST, V::default());
     (data, folder)
+}
+
+/// Runs `act` on the store in a thread of the model.
+pub(super) fn spawn<V, T>(
+    data: &Arc<Data<V>>,
+    act: impl FnOnce(&Data<V>) -> T + 'static,
+) -> JoinHandle<T>
+where
+    V: crate::Value,
+    T: 'static,
+{
+    let data = Arc::clone(data);
+    thread::spawn(move || act(&data))
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::load::Promise;
-use crate::sync::{Arc, Mutex, Parker};
+use crate::sync::{Arc, Mutex, Parker, fault};
 use crate::table::Table;
 
 /// An answer that comes later.
@@ -59,10 +59,10 @@ impl<K, V> Control<K, V> {
         let reply = Arc::new(Promise::new());
         let stopped = {
             let mut requests = self.requests.lock();
-            if !requests.stop {
+            if !requests.stop || fault::planted("asks_after_stop") {
                 place(&mut requests).push(Arc::clone(&reply));
             }
-            requests.stop
+            requests.stop && !fault::planted("asks_after_stop")
         };
         if stopped {
             reply.answer(Err(Error::closed()));

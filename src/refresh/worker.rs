@@ -14,7 +14,7 @@ use crate::load::{Loads, Sweep};
 use crate::stats::Counters;
 use crate::store::Store;
 use crate::store::fold::Folder;
-use crate::sync::Arc;
+use crate::sync::{Arc, fault};
 use crate::table::Table;
 use crate::{HashBuilder, Key, Value};
 
@@ -167,7 +167,10 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             return;
         }
         let before = self.store.view().current.epoch;
-        let folded = self.contained(|this| this.folder.fold(&this.store));
+        let folded = match fault::planted("published_unfolded") {
+            false => self.contained(|this| this.folder.fold(&this.store)),
+            true => Ok(before),
+        };
         let end = self.clock.now();
         self.last_fold_cost = end.saturating_sub(now);
         self.last_fold_end = end;
@@ -250,7 +253,9 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         let sweep = Sweep::new(keys);
         let bell = self.control.bell().waker();
         // Woken at its end; the answer is looked at in the next turn.
-        let _ = sweep.promise().subscribe(|| bell);
+        if !fault::planted("sweep_rings_nobody") {
+            let _ = sweep.promise().subscribe(|| bell);
+        }
         if !self.loads.start_sweep(Arc::clone(&sweep)) {
             sweep.give_up();
         }
@@ -271,7 +276,9 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
 
     fn end_dataset(&mut self, fetch: u64, dataset: Result<Table<K, V>, Error>) {
         // Else the bucket was cleared while it was being fetched: what it held then must not return.
-        let awaited = matches!(&self.refresh, Refresh::Dataset { fetch: f, .. } if *f == fetch);
+        let any = fault::planted("any_dataset_will_do");
+        let awaited =
+            matches!(&self.refresh, Refresh::Dataset { fetch: f, .. } if *f == fetch || any);
         if !awaited {
             let _ = self.contained(|_| drop(dataset));
             return;
@@ -333,6 +340,9 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         };
         answer_all(requests.publish, &closed());
         answer_all(requests.clear, &closed());
+        if fault::planted("stop_forgets_refresh") {
+            return;
+        }
         for asked in [refresh, requests.refresh, std::mem::take(&mut self.wanted)] {
             answer_all(asked, &Err(Error::closed()));
         }

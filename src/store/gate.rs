@@ -66,7 +66,11 @@ impl Gate {
 
     /// Lets nobody in any more.
     pub(crate) fn close(&self) {
-        self.word.fetch_or(CLOSED, order::gate_close());
+        let before = self.word.fetch_or(CLOSED, order::gate_close());
+        // With nobody inside there is no last one out to wake a conditional write that waits already.
+        if before == 0 && !fault::planted("close_does_not_wake") {
+            self.wake_drains();
+        }
     }
 
     /// Whether the gate is closed and everybody has left.

@@ -184,7 +184,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         }
         let write = Write::new(self.numbers.draw(), value);
         let again = fault::planted("value_before_mark").then(|| key.clone());
-        view.active.put(hash, key, &write);
+        view.active.put(hash, key, &write, || self.numbers.draw());
         if let Some(key) = again {
             mark(view, hash, &key);
         }
@@ -203,26 +203,16 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 None => view.current.table.find_any(hash, &key).cloned(),
             };
             mark(view, hash, &key);
-            loop {
-                let number = self.numbers.draw();
-                let write = Write::new(number, Some(value.clone()));
-                let put = view
-                    .active
-                    .put_if(hash, key.clone(), &write, |current| match current {
-                        // A tombstone of somebody who drew after us: draw again, and come after it.
-                        Some(current) => current.value().is_none() && current.number() < number,
-                        None => below.is_none(),
-                    });
-                let current = match put {
-                    Ok(()) => return Ok(view.active.nudge(number)),
-                    Err(current) => current,
-                };
-                let present = match &current {
-                    Some(write) => write.value(),
-                    None => below.as_ref(),
-                };
-                if let Some(present) = present {
-                    return Err(present.clone());
+            let write = Write::new(self.numbers.draw(), Some(value));
+            let put = view
+                .active
+                .put_if_absent(hash, key, &write, below.is_none(), || self.numbers.draw());
+            match put {
+                Ok(()) => Ok(view.active.nudge(write.number())),
+                Err(there) => {
+                    let present = there.map_or(below, |write| write.value().cloned());
+                    // Always some, or it would have been put.
+                    present.map_or(Ok(Nudge::None), Err)
                 }
             }
         })?;

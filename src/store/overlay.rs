@@ -3,21 +3,32 @@
 use std::borrow::Borrow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::sync::{Arc, Map, atomic::AtomicBool, order};
+use crate::sync::{Arc, Map, atomic::AtomicBool, fault, order, plain};
 
 /// A write of one key: a value, or a tombstone where it was removed.
 pub(crate) struct Write<V> {
-    number: u64,
+    /// Changed only until the write is in the overlay, which publishes it.
+    number: plain::Word,
     value: Option<V>,
 }
 
 impl<V> Write<V> {
     pub(crate) fn new(number: u64, value: Option<V>) -> Arc<Self> {
-        Arc::new(Self { number, value })
+        Arc::new(Self {
+            number: plain::Word::new(number),
+            value,
+        })
     }
 
     pub(crate) fn number(&self) -> u64 {
-        self.number
+        self.number.load(order::COUNT)
+    }
+
+    /// Gives this write, which is not in the overlay yet, a number above that of the one in its place.
+    fn number_after(&self, current: &Self, draw: impl FnOnce() -> u64) {
+        if self.number() < current.number() && !fault::planted("put_ignores_numbers") {
+            self.number.store(draw(), order::COUNT);
+        }
     }
 
     pub(crate) fn value(&self) -> Option<&V> {
@@ -90,11 +101,41 @@ impl<K: Eq, V> Overlay<K, V> {
         self.writes.get(hash, key)
     }
 
-    /// Puts a write, unless a later one is there already: then it has been overwritten.
-    pub(crate) fn put(&self, hash: u64, key: K, write: &Arc<Write<V>>) {
+    /// Puts a write over what is there. It may `draw` a new number: of two writes the later one stands,
+    /// and has the higher number, whichever drew first.
+    pub(crate) fn put(
+        &self,
+        hash: u64,
+        key: K,
+        write: &Arc<Write<V>>,
+        mut draw: impl FnMut() -> u64,
+    ) {
         let _ = self.put_if(hash, key, write, |current| {
-            current.is_none_or(|current| current.number < write.number)
+            if let Some(current) = current {
+                write.number_after(current, &mut draw);
+            }
+            true
         });
+    }
+
+    /// Puts a write as [`put`](Self::put) does, if `absent` says that there is nothing below the overlay
+    /// and there is no value in it; else returns the write that is there.
+    pub(crate) fn put_if_absent(
+        &self,
+        hash: u64,
+        key: K,
+        write: &Arc<Write<V>>,
+        absent: bool,
+        mut draw: impl FnMut() -> u64,
+    ) -> Result<(), Option<Arc<Write<V>>>> {
+        self.put_if(hash, key, write, |current| match current {
+            Some(current) if current.value.is_some() => false,
+            Some(tombstone) => {
+                write.number_after(tombstone, &mut draw);
+                true
+            }
+            None => absent,
+        })
     }
 
     /// Puts a write if `allow` says so of the one that is there; else returns that one.

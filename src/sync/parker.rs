@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
-use super::Mutex;
 use super::world::Condvar;
+use super::{Mutex, fault};
 use crate::clock::Clock;
 
 /// What a thread of ours, or a waiting caller, sleeps on.
@@ -35,13 +35,19 @@ impl Parker {
     /// at their state again in a loop.
     pub(crate) fn park(self: &Arc<Self>, clock: &Clock, deadline: Option<Duration>) {
         if let Some(deadline) = deadline {
+            if fault::planted("looks_at_the_time_first") && clock.now() >= deadline {
+                return;
+            }
             // Registered before the look at the time, so an advance between the two is not missed.
             clock.wake_on_advance(|| self.waker());
-            if clock.now() >= deadline {
+            if clock.now() >= deadline && !fault::planted("looks_at_the_time_first") {
                 return;
             }
         }
         let mut woken = self.woken.lock();
+        if fault::planted("wake_up_not_sticky") {
+            *woken = false;
+        }
         while !*woken {
             woken = match deadline.and_then(|deadline| clock.real_time_until(deadline)) {
                 Some(rest) => {
