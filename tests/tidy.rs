@@ -1,6 +1,8 @@
 //! The structure of the sources, where no tool checks it already: who may know whom, what may be named
 //! where, and that the documents point at what exists.
 
+#![allow(clippy::unwrap_used, reason = "a test may unwrap as it likes")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

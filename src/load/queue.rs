@@ -168,17 +168,19 @@ impl<K, V> Queue<K, V> {
         parker: &Arc<Parker>,
         begin: impl FnOnce() -> u64,
     ) -> Next<K, V> {
+        // Dropped after the lock: a flight holds the user's key and value.
+        let mut begun = Vec::new();
         let mut state = self.state.lock();
         state.idle.retain(|idle| !Arc::ptr_eq(idle, parker));
         if state.closed {
             return Next::Stop;
         }
-        state.drop_begun();
+        state.skip_begun(&mut begun);
         if let Some(until) = state.lingers(self.batch_size, self.linger, &self.clock) {
             state.idle.push(Arc::clone(parker));
             return Next::Sleep(Some(until).filter(|_| !fault::planted("lingers_for_ever")));
         }
-        let batch = state.take(self.batch_size, runner);
+        let batch = state.take(self.batch_size, runner, &mut begun);
         if !batch.is_empty() {
             let number = begin();
             for flight in &batch {
@@ -263,12 +265,12 @@ impl<K, V> Queue<K, V> {
 
     /// Ends the queue. Returns the flights that will not begin any more.
     pub(crate) fn close(&self) -> Vec<Arc<Flight<K, V>>> {
+        let mut begun = Vec::new();
         let (left, woken) = {
             let mut state = self.state.lock();
             state.closed = true;
             state.sweep = None;
-            state.drop_begun();
-            let left = state.take(usize::MAX, NOBODY);
+            let left = state.take(usize::MAX, NOBODY, &mut begun);
             (left, std::mem::take(&mut state.idle))
         };
         for parker in woken {
@@ -287,13 +289,15 @@ impl<K, V> Queue<K, V> {
 }
 
 impl<K, V> State<K, V> {
-    fn drop_begun(&mut self) {
+    /// Moves what has begun from the front to `begun`, for the caller to drop outside of the lock.
+    fn skip_begun(&mut self, begun: &mut Vec<Wanted<K, V>>) {
         for deque in [&mut self.misses, &mut self.reloads] {
-            while deque
-                .front()
-                .is_some_and(|wanted| wanted.flight.has_begun())
-            {
-                deque.pop_front();
+            while let Some(front) = deque.pop_front() {
+                if !front.flight.has_begun() {
+                    deque.push_front(front);
+                    break;
+                }
+                begun.push(front);
             }
         }
     }
@@ -308,8 +312,13 @@ impl<K, V> State<K, V> {
         (clock.now() < until).then_some(until)
     }
 
-    /// Takes flights off for `runner`, misses first.
-    fn take(&mut self, most: usize, runner: u64) -> Vec<Arc<Flight<K, V>>> {
+    /// Takes flights off for `runner`, misses first, and moves what has begun to `begun`.
+    fn take(
+        &mut self,
+        most: usize,
+        runner: u64,
+        begun: &mut Vec<Wanted<K, V>>,
+    ) -> Vec<Arc<Flight<K, V>>> {
         let mut batch = Vec::new();
         for deque in [&mut self.misses, &mut self.reloads] {
             while batch.len() < most {
@@ -318,6 +327,8 @@ impl<K, V> State<K, V> {
                 };
                 if wanted.flight.claim(runner) {
                     batch.push(wanted.flight);
+                } else {
+                    begun.push(wanted);
                 }
             }
         }

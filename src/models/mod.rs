@@ -1,6 +1,33 @@
 //! Models of the protocols: the shipping code under loom and shuttle. `scripts/models` runs them.
 
 #[cfg(larder_loom)]
+mod gate;
+#[cfg(larder_loom)]
+mod load_end;
+#[cfg(larder_loom)]
+mod load_flight;
+mod load_kit;
+#[cfg(larder_loom)]
+mod load_nested;
+#[cfg(larder_loom)]
+mod load_promise;
+#[cfg(larder_loom)]
+mod load_queue;
+#[cfg(larder_loom)]
+mod load_refresh;
+#[cfg(larder_loom)]
+mod publishers;
+#[cfg(larder_loom)]
+mod reader;
+#[cfg(larder_loom)]
+mod retired;
+#[cfg(larder_shuttle)]
+mod shuttle_bucket;
+#[cfg(larder_shuttle)]
+mod shuttle_loads;
+#[cfg(larder_shuttle)]
+mod shuttle_support;
+#[cfg(larder_loom)]
 mod store_conditional;
 #[cfg(larder_loom)]
 mod store_cuts;

@@ -38,7 +38,8 @@ fn set_if_absent_against_set() {
 #[test]
 fn set_if_absent_against_invalidate() {
     run_model("set_if_absent_against_invalidate", 1000, || {
-        let (data, mut folder) = store([(1, 10)]);
+        let (data, mut folder) = store([]);
+        data.set(1, 10);
         let gone = spawn(&data, |data| data.invalidate(1));
         let conditional = spawn(&data, |data| data.set_if_absent(1, 30));
         folder.fold(&data.0);

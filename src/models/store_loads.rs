@@ -13,7 +13,7 @@ use crate::sync::{
 /// A load begins, then `act` changes its key, while its result comes in and the folder folds.
 fn began_before(folds: usize, act: fn(&Data), left: Option<u8>) -> impl Fn() {
     move || {
-        let (data, mut folder) = store([(1, 10)]);
+        let (data, mut folder) = store([]);
         let load = data.0.begin_load();
         let writer = spawn(&data, move |data| {
             act(data);

@@ -29,21 +29,43 @@ pub(super) fn run_model(name: &str, floor: usize, model: impl Fn() + Send + Sync
 
     let executions = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&executions);
+    let on_panic = Red {
+        name,
+        executions: &executions,
+    };
     let start = Instant::now();
     builder.check(move || {
         counted.fetch_add(1, Relaxed);
         model();
     });
+    drop(on_panic);
     let took = start.elapsed();
     let executions = executions.load(Relaxed);
 
     let cut = builder.max_duration.is_some_and(|most| took >= most);
     let end = if cut { ", cut by time" } else { "" };
     println!("model {name}: {executions} executions in {took:.2?}{end}");
+    // With a fault planted, passing is what must not happen, and `scripts/weaken` sees it.
+    let faulty = std::env::var_os("LARDER_FAULT").is_some();
     assert!(
-        cut || executions >= floor,
+        cut || faulty || executions >= floor,
         "{name} explored {executions} executions, expected at least {floor}"
     );
+}
+
+/// Says in which execution a model failed.
+struct Red<'a> {
+    name: &'a str,
+    executions: &'a AtomicUsize,
+}
+
+impl Drop for Red<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let executions = self.executions.load(Relaxed);
+            println!("model {}: red in execution {executions}", self.name);
+        }
+    }
 }
 
 fn preemptions() -> Option<usize> {
@@ -83,7 +105,7 @@ impl Hasher for PlainHasher {
 }
 
 /// The store of a model, and what a caller does with it.
-pub(super) struct Data<V: crate::Value = u8>(pub(super) Store<u8, V, Plain>);
+pub(super) struct Data<V: crate::Value = u8>(pub(super) Arc<Store<u8, V, Plain>>);
 
 impl<V: crate::Value> Data<V> {
     pub(super) fn hash(&self, key: u8) -> u64 {
@@ -126,14 +148,19 @@ impl<V: crate::Value> Data<V> {
 const DUST: u8 = 0;
 
 /// A store whose snapshot holds `pairs`, with something to fold, and its folder.
-pub(super) fn store<V: crate::Value + Default, const N: usize>(
+pub(super) fn store<const N: usize>(pairs: [(u8, u8); N]) -> (Arc<Data>, Folder<u8, u8>) {
+    store_of(pairs, 0)
+}
+
+pub(super) fn store_of<V: crate::Value, const N: usize>(
     pairs: [(u8, V); N],
+    dust: V,
 ) -> (Arc<Data<V>>, Folder<u8, V>) {
-    let data = Arc::new(Data(Store::new(Plain::default())));
+    let data = Arc::new(Data(Arc::new(Store::new(Plain::default()))));
     let mut folder = Folder::new();
     data.set_many(pairs);
     folder.fold(&data.0);
-    data.set(DUST, V::default());
+    data.set(DUST, dust);
     (data, folder)
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Folder<K, V> {
 
 struct Since<K, V> {
     overlays: Vec<Arc<Overlay<K, V>>>,
-    /// Loads that began before the fetch are older than the dataset.
+    /// What has a lower number began before the fetch, and is older than the dataset.
     floor: u64,
 }
 
@@ -41,11 +41,11 @@ impl<K: Key, V: Value> Folder<K, V> {
     /// May panic where the user's `Clone`, `Eq` or `Hash` does: nothing is lost then, and the next
     /// call goes on where this one stopped.
     pub(crate) fn fold<S: BuildHasher>(&mut self, store: &Store<K, V, S>) -> u64 {
-        let Some(sealed) = self.rotate(store) else {
+        let Some(sealed) = self.rotate(store, 0) else {
             return store.view().current.epoch;
         };
         let view = store.cell.load_full();
-        let changes = changes_of(&sealed);
+        let changes = changes_of(&sealed, 0);
         if changes.is_empty() {
             // Only conditional writes that changed nothing, or none at all.
             let settled = View {
@@ -86,28 +86,30 @@ impl<K: Key, V: Value> Folder<K, V> {
     where
         S: BuildHasher + Clone,
     {
-        let sealed = self.rotate(store);
+        if store.view().sealed.is_some() {
+            // A fold that did not come to its end. Writes have gone to another overlay since, which the
+            // rotation here would not seal.
+            self.fold(store);
+        }
+        let floor = match &self.since {
+            Some(since) if !fault::planted("dataset_keeps_old_loads") => since.floor,
+            _ => 0,
+        };
+        let sealed = self.rotate(store, floor);
         let view = store.cell.load_full();
         let mut echo = view.echo.clone();
         if let Some(sealed) = &sealed {
             echo = echo_after(store, &view, sealed);
             self.keep_since(sealed);
         }
-        let since = self.since.take();
-        let floor = since
-            .as_ref()
-            .map_or(0, |since| since.floor)
-            .max(view.floor);
-        let changes = merged(
-            since.map_or(Vec::new(), |since| since.overlays),
-            store.hasher(),
-        );
+        let overlays = self.since.take().map_or(Vec::new(), |since| since.overlays);
+        let changes = merged(overlays, floor, store.hasher());
         let table = if changes.is_empty() {
             dataset
         } else {
             dataset.patched(changes, |key| store.hash(key))
         };
-        self.announce_and_publish(store, table, echo, floor)
+        self.announce_and_publish(store, table, echo, floor.max(view.floor))
     }
 
     /// Empties the bucket in one publication. A write that is inside the old gate counts as before it.
@@ -116,18 +118,22 @@ impl<K: Key, V: Value> Folder<K, V> {
         self.since = None;
         let view = store.cell.load_full();
         let epoch = view.current.epoch + 1;
-        let floor = store.numbers.draw();
-        let empty = View {
-            current: generation(Table::empty(), epoch),
-            active: Overlay::new(floor, room_for(0), 0),
-            sealed: None,
-            next: None,
-            gate: Gate::new(),
-            floor,
-            echo: None,
-        };
+        let current = generation(Table::empty(), epoch);
         self.retired.generation(Arc::clone(&view.current));
-        self.replace(store, empty);
+        // A write that is swallowed here has ended the loads that began before it, and nothing remembers
+        // its number. No matter: all those loads are below the floor.
+        store.numbers.draw_between_loads(|floor| {
+            let empty = View {
+                current,
+                active: Overlay::new(floor, room_for(0), 0),
+                sealed: None,
+                next: None,
+                gate: Gate::new(),
+                floor,
+                echo: None,
+            };
+            self.replace(store, empty);
+        });
         view.gate.close();
         drop(view);
         self.retired.sweep();
@@ -143,15 +149,20 @@ impl<K: Key, V: Value> Folder<K, V> {
         &self.retired
     }
 
-    /// Step 1: writers go to a fresh overlay; the old one is sealed. This is the cut.
+    /// Step 1: writers go to a fresh overlay; the old one is sealed. This is the cut. Loads below `floor`
+    /// do not get into the fresh one.
     ///
     /// Returns the sealed overlay, also that of an earlier fold which did not come to its end, or
-    /// `None` where nothing was written.
-    fn rotate<S: BuildHasher>(&mut self, store: &Store<K, V, S>) -> Option<Arc<Overlay<K, V>>> {
+    /// `None` where nothing was written and no floor is to be raised.
+    fn rotate<S: BuildHasher>(
+        &mut self,
+        store: &Store<K, V, S>,
+        floor: u64,
+    ) -> Option<Arc<Overlay<K, V>>> {
         let view = store.cell.load_full();
         let sealed = match &view.sealed {
             Some(sealed) => sealed.clone(),
-            None if !view.active.is_touched() => return None,
+            None if !view.active.is_touched() && floor <= view.floor => return None,
             None => {
                 let sealed = Sealed {
                     overlay: Arc::clone(&view.active),
@@ -165,8 +176,12 @@ impl<K: Key, V: Value> Folder<K, V> {
                     sealed: Some(sealed.clone()),
                     next: None,
                     gate: Gate::new(),
+                    floor: floor.max(view.floor),
                     ..View::clone(&view)
                 };
+                if fault::planted("closed_before_published") {
+                    sealed.gate.close();
+                }
                 self.replace(store, rotated);
                 sealed
             }
@@ -229,7 +244,9 @@ impl<K: Key, V: Value> Folder<K, V> {
     }
 
     fn keep_since(&mut self, sealed: &Arc<Overlay<K, V>>) {
-        if let Some(since) = &mut self.since {
+        if let Some(since) = &mut self.since
+            && !fault::planted("dataset_over_writes")
+        {
             since.overlays.push(Arc::clone(sealed));
         }
     }
@@ -257,24 +274,32 @@ fn change<K: Clone, V: Clone>(hash: u64, key: &K, write: &Write<V>) -> Change<K,
     }
 }
 
-fn changes_of<K: Key, V: Value>(sealed: &Overlay<K, V>) -> Vec<Change<K, V>> {
+/// The changes of a sealed overlay that are not below `floor`.
+fn changes_of<K: Key, V: Value>(sealed: &Overlay<K, V>, floor: u64) -> Vec<Change<K, V>> {
     let mut changes = Vec::with_capacity(sealed.len());
-    sealed.for_each(|hash, key, write| changes.push(change(hash, key, write)));
+    sealed.for_each(|hash, key, write| {
+        if write.number() >= floor {
+            changes.push(change(hash, key, write));
+        }
+    });
     changes
 }
 
 /// The changes of several overlays, oldest first, later ones on top.
 fn merged<K: Key, V: Value, S: BuildHasher + Clone>(
     overlays: Vec<Arc<Overlay<K, V>>>,
+    floor: u64,
     hasher: &S,
 ) -> Vec<Change<K, V>> {
     if let [one] = &overlays[..] {
-        return changes_of(one);
+        return changes_of(one, floor);
     }
     let mut newest = HashMap::with_hasher(hasher.clone());
     for overlay in overlays {
         overlay.for_each(|hash, key, write| {
-            newest.insert(key.clone(), (hash, Arc::clone(write)));
+            if write.number() >= floor {
+                newest.insert(key.clone(), (hash, Arc::clone(write)));
+            }
         });
     }
     newest
@@ -299,6 +324,7 @@ fn echo_after<K: Key, V: Value, S: BuildHasher>(
     let mut echo = view
         .echo
         .as_ref()
+        .filter(|_| !fault::planted("echo_of_one_fold"))
         .map(|echo| echo.since(oldest))
         .unwrap_or_default();
     sealed.for_each(|hash, _, write| {

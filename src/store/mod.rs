@@ -156,6 +156,12 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 
     /// Writes all of them inside one gate: whole in every snapshot, or not at all.
     pub(crate) fn write_group(&self, group: Vec<(u64, K, Option<V>)>) {
+        if fault::planted("group_in_pieces") {
+            for (hash, key, value) in group {
+                self.write(hash, key, value);
+            }
+            return;
+        }
         let nudge = self.inside(move |view| {
             let mut nudge = Nudge::None;
             for (hash, key, value) in group {
@@ -240,7 +246,12 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 .as_ref()
                 .and_then(|echo| echo.last(hash))
                 .unwrap_or(0);
-            if load < below.max(folded).max(view.floor) {
+            let floor = if fault::planted("floor_ignored") {
+                0
+            } else {
+                view.floor
+            };
+            if load < below.max(folded).max(floor) {
                 return None;
             }
             mark(view, hash, &key);

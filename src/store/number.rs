@@ -27,7 +27,7 @@ impl Numbers {
 
     #[inline]
     pub(crate) fn draw(&self) -> u64 {
-        self.next.fetch_add(1, order::NUMBER)
+        self.next.fetch_add(1, order::number())
     }
 
     /// What the next write will draw, or less: where an overlay begins to count.
@@ -53,6 +53,16 @@ impl Numbers {
             numbers: self,
             number,
         }
+    }
+
+    /// Draws a number for `publish`, while no load can begin: each load has a lower number, or begins
+    /// after the publication.
+    pub(crate) fn draw_between_loads<R>(&self, publish: impl FnOnce(u64) -> R) -> R {
+        if fault::planted("loads_begin_meanwhile") {
+            return publish(self.draw());
+        }
+        let _live = self.live.lock();
+        publish(self.draw())
     }
 
     /// The lowest number of the loads under way.

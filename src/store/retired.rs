@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::view::{Generation, View};
-use crate::sync::Arc;
+use crate::sync::{Arc, fault};
 
 /// Keeps replaced views and generations until it alone holds them, and frees them then.
 ///
@@ -23,17 +23,25 @@ impl<K, V> Retired<K, V> {
     }
 
     pub(crate) fn view(&mut self, view: Arc<View<K, V>>) {
+        if fault::planted("views_not_retired") {
+            return;
+        }
         self.views.push(view);
     }
 
     pub(crate) fn generation(&mut self, generation: Arc<Generation<K, V>>) {
+        if fault::planted("tables_not_retired") {
+            return;
+        }
         self.generations.push(generation);
     }
 
     /// Frees what nobody else holds. Nothing in here can be taken up again: it is no longer published.
     pub(crate) fn sweep(&mut self) {
         // Views first: they hold generations.
-        free_unshared(&mut self.views);
+        if !fault::planted("views_never_freed") {
+            free_unshared(&mut self.views);
+        }
         free_unshared(&mut self.generations);
     }
 

@@ -26,6 +26,8 @@ pub(crate) mod watched;
 
 pub(crate) use mutex::Mutex;
 pub(crate) use parker::Parker;
+#[cfg(all(test, larder_loom))]
+pub(crate) use world::forget_swapped;
 pub(crate) use world::{Cell, CellReader, Map, atomic, spin, thread};
 
 pub(crate) use std::sync::Arc;

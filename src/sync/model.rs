@@ -20,7 +20,7 @@ pub(crate) use shuttle::{
 };
 
 use self::atomic::AtomicUsize;
-use super::order;
+use super::{fault, order};
 
 /// In a model the other thread only gets on when we yield.
 pub(crate) fn spin() {
@@ -127,26 +127,28 @@ impl<T> Clone for CellReader<T> {
 
 impl<T> CellReader<T> {
     pub(crate) fn load(&mut self) -> &Arc<T> {
-        if self.shared.current.load(order::VIEW_PEEK) != self.index {
+        let stale = self.shared.current.load(order::VIEW_PEEK) != self.index;
+        if stale && !fault::planted("reader_keeps_its_view") {
             (self.index, self.value) = self.shared.load();
         }
         &self.value
     }
 }
 
-/// Whether cells made from here on hand over the last reference of what is swapped out.
+/// Whether cells made from here on hand over the last reference of what is swapped out. For all threads
+/// of a model, which share one of the system's, and no other model.
 pub(crate) mod forget_swapped {
-    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-
-    static FORGET: AtomicBool = AtomicBool::new(false);
+    std::thread_local! {
+        static FORGET: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
 
     pub(crate) fn get() -> bool {
-        FORGET.load(SeqCst)
+        FORGET.get()
     }
 
     #[cfg(test)]
     pub(crate) fn set(forget: bool) {
-        FORGET.store(forget, SeqCst);
+        FORGET.set(forget);
     }
 }
 
@@ -289,16 +291,16 @@ impl<K: Eq + Clone, T> Map<K, T> {
     pub(crate) fn for_each(&self, mut each: impl FnMut(u64, &K, &Arc<T>)) {
         let mut next = 0;
         loop {
-            let Some((owner, word)) = unseen(&self.slots).get(next).cloned() else {
+            let Some((_, word)) = unseen(&self.slots).get(next).cloned() else {
                 return;
             };
-            next += 1;
-            let Some((hash, key)) = owner else {
-                continue;
-            };
-            if let Some(value) = self.value(word.load(order::map_load())) {
+            // A step also where there is no key yet: one may come before or after.
+            if let Some(value) = self.value(word.load(order::map_load()))
+                && let Some((hash, key)) = unseen(&self.slots)[next].0.clone()
+            {
                 each(hash, &key, &value);
             }
+            next += 1;
         }
     }
 }

@@ -48,12 +48,12 @@ strong! {
     /// The folder, or a conditional write, looks whether a gate is closed and empty. Acquire: pairs
     /// with [`gate_leave`], so all puts made inside are visible. Models: `cut_*`, `set_if_absent_*`.
     gate_look: Acquire;
-}
 
-/// A number from the bucket's sequence. Relaxed: a number orders writes and loads of a key by the
-/// modification order of this one word; what happens-before it carries is carried by the gate and by
-/// the lock of the live loads. DESIGN.md, "Numbers".
-pub(crate) const NUMBER: Ordering = Ordering::Relaxed;
+    /// A number is drawn from the bucket's sequence. AcqRel: a load that draws after a write also finds
+    /// in the source what the writer changed there before it wrote. DESIGN.md, "Numbers".
+    /// Model: `load_that_begins_meanwhile`.
+    number: AcqRel;
+}
 
 /// A mark in a table's header. Relaxed: the overlay's release store, which follows it, publishes it
 /// to everybody who can know of the write. Model: `never_back_*`.

@@ -249,7 +249,7 @@ fn patched_takes_marks_away_from_keys_that_did_not_change() {
 #[test]
 fn marks_from_many_threads_all_hold_while_others_find() {
     let pairs = (0..4000_u64).map(|key| (key, key));
-    let table = Arc::new(Table::from_pairs(pairs, |key| ahash_of(key)));
+    let table = Arc::new(Table::from_pairs(pairs, ahash_of));
     thread::scope(|scope| {
         for part in 0..4 {
             let table = &table;
@@ -311,10 +311,10 @@ fn zero_sized_and_over_aligned_types_work() {
     );
     assert_eq!((table.len(), table.find(5, &())), (0, None));
 
-    let set = Table::from_pairs((0..700_u16).map(|n| (n, ())), |n| ahash_of(n));
+    let set = Table::from_pairs((0..700_u16).map(|n| (n, ())), ahash_of);
     assert!((0..700_u16).all(|n| set.find(ahash_of(&n), &n).is_some()));
 
-    let wide = Table::from_pairs((0..700_u16).map(|n| (n, Wide(n as u8))), |n| ahash_of(n));
+    let wide = Table::from_pairs((0..700_u16).map(|n| (n, Wide(n as u8))), ahash_of);
     for n in 0..700_u16 {
         let found = wide.find(ahash_of(&n), &n);
         assert_eq!(found, Some(&Wide(n as u8)));
@@ -404,7 +404,7 @@ fn panics_of_user_code_leave_the_old_table_whole() {
             state.write_u64(self.0);
         }
     }
-    let table = Table::from_pairs((0..200).map(|n| (Fragile(n), n)), |key| ahash_of(key));
+    let table = Table::from_pairs((0..200).map(|n| (Fragile(n), n)), ahash_of);
     let many = |count: u64| -> Vec<_> {
         (300..300 + count)
             .map(|n| Change {
@@ -415,9 +415,7 @@ fn panics_of_user_code_leave_the_old_table_whole() {
             .collect()
     };
     for count in [1, 1000] {
-        let patched = catch_unwind(AssertUnwindSafe(|| {
-            table.patched(many(count), |key| ahash_of(key))
-        }));
+        let patched = catch_unwind(AssertUnwindSafe(|| table.patched(many(count), ahash_of)));
         assert!(patched.is_err());
     }
     let built = catch_unwind(|| Table::from_pairs([(1, 1), (2, 2)], |_| panic!("hash")));

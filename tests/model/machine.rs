@@ -89,6 +89,9 @@ impl Source {
     }
 }
 
+/// A snapshot, its epoch, and the pairs that it held when it was taken.
+type Kept<S> = (Snapshot<u8, u32, S>, u64, Vec<(u8, u32)>);
+
 pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
     bucket: Bucket<u8, u32, S>,
     reader: Reader<u8, u32, S>,
@@ -97,28 +100,48 @@ pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
     shape: Shape,
     /// What must be cached.
     cached: BTreeMap<u8, u32>,
-    kept: Vec<(Snapshot<u8, u32, S>, u64, Vec<(u8, u32)>)>,
+    kept: Vec<Kept<S>>,
     epoch: u64,
 }
 
 impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
     pub(crate) fn new(shape: Shape, hasher: S) -> Self {
-        let source = Arc::new(Mutex::new(Source { says: BTreeMap::new(), mood: Mood::Well }));
+        let source = Arc::new(Mutex::new(Source {
+            says: BTreeMap::new(),
+            mood: Mood::Well,
+        }));
         let clock = ManualClock::new();
-        let builder = Bucket::builder("model").hasher(hasher).clock(clock.clock()).batch_size(3);
-        let (one, many, all) = (Arc::clone(&source), Arc::clone(&source), Arc::clone(&source));
+        let builder = Bucket::builder("model")
+            .hasher(hasher)
+            .clock(clock.clock())
+            .batch_size(3);
+        let (one, many, all) = (
+            Arc::clone(&source),
+            Arc::clone(&source),
+            Arc::clone(&source),
+        );
         let builder = match shape {
             Shape::Single => builder.load(move |key: &u8| {
                 // A panic in here must not poison the script.
                 let (whole, answer) = Self::peek_at(&one, |source| (source.mood, source.ask(*key)));
-                Source { says: BTreeMap::new(), mood: whole }.whole().map(|()| answer)
+                Source {
+                    says: BTreeMap::new(),
+                    mood: whole,
+                }
+                .whole()
+                .map(|()| answer)
             }),
             Shape::Bulk | Shape::Dataset => builder.bulk_load(move |keys: &[u8]| {
                 let (whole, answers) = Self::peek_at(&many, |source| {
                     let answers: Vec<_> = keys.iter().map(|&key| (key, source.ask(key))).collect();
                     (source.mood, answers)
                 });
-                Source { says: BTreeMap::new(), mood: whole }.whole().map(|()| answers)
+                Source {
+                    says: BTreeMap::new(),
+                    mood: whole,
+                }
+                .whole()
+                .map(|()| answers)
             }),
         };
         let builder = match shape {
@@ -128,16 +151,33 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                         Said::Value(value) => Some((key, value)),
                         _ => None,
                     };
-                    (source.mood, source.says.iter().filter_map(value).collect::<Vec<_>>())
+                    (
+                        source.mood,
+                        source.says.iter().filter_map(value).collect::<Vec<_>>(),
+                    )
                 });
-                Source { says: BTreeMap::new(), mood: whole }.whole().map(|()| pairs)
+                Source {
+                    says: BTreeMap::new(),
+                    mood: whole,
+                }
+                .whole()
+                .map(|()| pairs)
             }),
             Shape::Single | Shape::Bulk => builder,
         };
         let bucket = builder.build().unwrap();
         let reader = bucket.reader();
         let cached = BTreeMap::new();
-        Self { bucket, reader, clock, source, shape, cached, kept: Vec::new(), epoch: 0 }
+        Self {
+            bucket,
+            reader,
+            clock,
+            source,
+            shape,
+            cached,
+            kept: Vec::new(),
+            epoch: 0,
+        }
     }
 
     fn peek_at<R>(source: &Mutex<Source>, look: impl FnOnce(&Source) -> R) -> R {
@@ -184,7 +224,11 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 assert_eq!(snapshot.epoch(), epoch);
                 let mut pairs: Vec<_> = snapshot.iter().map(|(&k, &v)| (k, v)).collect();
                 pairs.sort_unstable();
-                assert_eq!(pairs, self.pairs(), "a published snapshot holds all that was written");
+                assert_eq!(
+                    pairs,
+                    self.pairs(),
+                    "a published snapshot holds all that was written"
+                );
             }
             Op::Fetch(key) => self.fetch(*key),
             Op::FetchMany(keys) => self.fetch_many(keys),
@@ -208,7 +252,9 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 self.kept.pop();
             }
             // Folds that are due happen behind our back.
-            Op::Advance(millis) => self.clock.advance(Duration::from_millis(u64::from(*millis))),
+            Op::Advance(millis) => self
+                .clock
+                .advance(Duration::from_millis(u64::from(*millis))),
             Op::Source(key, said) => {
                 self.source.lock().unwrap().says.insert(*key, *said);
             }
@@ -218,7 +264,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
 
     fn said(&self, key: u8) -> (Mood, Said) {
         let source = self.source.lock().unwrap();
-        (source.mood, source.says.get(&key).copied().unwrap_or(Said::Absent))
+        (
+            source.mood,
+            source.says.get(&key).copied().unwrap_or(Said::Absent),
+        )
     }
 
     /// What a load of the key does to the cache.
@@ -249,7 +298,9 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
     fn fetch(&mut self, key: u8) {
         let expected = self.expected(key);
         let fetched = self.bucket.fetch(&key);
-        let fetched = fetched.map(|f| (f.value().copied(), f.origin())).map_err(|e| e.kind());
+        let fetched = fetched
+            .map(|f| (f.value().copied(), f.origin()))
+            .map_err(|e| e.kind());
         assert_eq!(fetched, expected, "fetch of {key}");
         if !self.cached.contains_key(&key) {
             self.model_load(key);
@@ -270,7 +321,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             .bucket
             .fetch_many(keys)
             .into_iter()
-            .map(|f| f.map(|f| (f.value().copied(), f.origin())).map_err(|e| e.kind()))
+            .map(|f| {
+                f.map(|f| (f.value().copied(), f.origin()))
+                    .map_err(|e| e.kind())
+            })
             .collect();
         assert_eq!(fetched, expected, "fetch of {keys:?}");
         for &key in keys {
@@ -287,7 +341,9 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             Said::Absent => Ok(Outcome::Absent),
             Said::Error => Err("scripted"),
         });
-        let fetched = fetched.map(|f| (f.value().copied(), f.origin())).map_err(|e| e.kind());
+        let fetched = fetched
+            .map(|f| (f.value().copied(), f.origin()))
+            .map_err(|e| e.kind());
         let expected = match (self.cached.get(&key), said) {
             (Some(&value), _) => Ok((Some(value), Origin::Hit)),
             (None, Said::Value(value)) => Ok((Some(value), Origin::Loaded)),
@@ -295,14 +351,21 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             (None, Said::Absent) => Ok((None, Origin::Loaded)),
             (None, Said::Error) => Err(ErrorKind::Load),
         };
-        assert_eq!(fetched, expected, "fetch of {key} with a loader that says {said:?}");
+        assert_eq!(
+            fetched, expected,
+            "fetch of {key} with a loader that says {said:?}"
+        );
         if let Said::Value(value) = said {
             self.cached.entry(key).or_insert(value);
         }
     }
 
     fn refresh(&mut self) {
-        let ended = self.bucket.refresh().wait(LIMIT).map_err(|error| error.kind());
+        let ended = self
+            .bucket
+            .refresh()
+            .wait(LIMIT)
+            .map_err(|error| error.kind());
         let mood = self.source.lock().unwrap().mood;
         match (self.shape, mood) {
             (Shape::Dataset, Mood::Well) => {
@@ -326,7 +389,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
     }
 
     fn pairs(&self) -> Vec<(u8, u32)> {
-        self.cached.iter().map(|(&key, &value)| (key, value)).collect()
+        self.cached
+            .iter()
+            .map(|(&key, &value)| (key, value))
+            .collect()
     }
 
     /// Every way to read says the same.
@@ -334,15 +400,36 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         for key in 0..KEYS {
             let expected = self.cached.get(&key).copied();
             assert_eq!(self.bucket.peek(&key), expected, "peek({key}) {when}");
-            assert_eq!(self.reader.get(&key).copied(), expected, "reader.get({key}) {when}");
-            assert_eq!(self.bucket.contains(&key), expected.is_some(), "contains({key}) {when}");
+            assert_eq!(
+                self.reader.get(&key).copied(),
+                expected,
+                "reader.get({key}) {when}"
+            );
+            assert_eq!(
+                self.bucket.contains(&key),
+                expected.is_some(),
+                "contains({key}) {when}"
+            );
             let state = self.bucket.load_state(&key);
-            let rest = if expected.is_some() { LoadState::Cached } else { LoadState::Unknown };
+            let rest = if expected.is_some() {
+                LoadState::Cached
+            } else {
+                LoadState::Unknown
+            };
             assert_eq!(state, rest, "load_state({key}) {when}");
         }
         let cached: Vec<u8> = self.cached.keys().copied().collect();
-        let many: Vec<_> = self.bucket.get_many(&cached).into_iter().flatten().collect();
-        assert_eq!(many, self.cached.values().copied().collect::<Vec<_>>(), "get_many {when}");
+        let many: Vec<_> = self
+            .bucket
+            .get_many(&cached)
+            .into_iter()
+            .flatten()
+            .collect();
+        assert_eq!(
+            many,
+            self.cached.values().copied().collect::<Vec<_>>(),
+            "get_many {when}"
+        );
         for (key, value) in &self.cached {
             assert_eq!(self.bucket.get(key), Some(*value), "get({key}) {when}");
         }
@@ -355,7 +442,11 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         self.epoch = epoch;
         for (snapshot, epoch, pairs) in &self.kept {
             let now: Vec<_> = snapshot.iter().map(|(&k, &v)| (k, v)).collect();
-            assert_eq!((snapshot.epoch(), &now), (*epoch, pairs), "a kept snapshot {when}");
+            assert_eq!(
+                (snapshot.epoch(), &now),
+                (*epoch, pairs),
+                "a kept snapshot {when}"
+            );
             for (key, value) in pairs {
                 assert_eq!(snapshot.get(key), Some(value), "snapshot.get({key}) {when}");
             }

@@ -1,6 +1,12 @@
 //! The state machine: random operations on a bucket and on a plain model of it, compared through every
 //! read path after every step.
 
+#![allow(
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    reason = "a test may lock and unwrap as it likes"
+)]
+
 mod machine;
 
 use std::hash::{BuildHasher, Hasher};

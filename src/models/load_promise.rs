@@ -1,0 +1,93 @@
+//! Models of the promise: whoever subscribes is answered or woken.
+
+use std::sync::atomic::{AtomicUsize as Unseen, Ordering::SeqCst};
+use std::task::{Wake, Waker};
+
+use super::load_kit::LONG;
+use super::support::run_model;
+use crate::ManualClock;
+use crate::load::Promise;
+use crate::sync::{Arc, thread};
+
+/// A task that counts how often it is woken.
+#[derive(Default)]
+struct Task(Unseen);
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+impl Task {
+    fn waker(self: &Arc<Self>) -> Waker {
+        Waker::from(Arc::clone(self))
+    }
+
+    fn woken(&self) -> usize {
+        self.0.load(SeqCst)
+    }
+}
+
+/// A task subscribes while the answer comes.
+#[test]
+fn promise_subscribe_against_answer() {
+    run_model("promise_subscribe_against_answer", 2, || {
+        let promise = Arc::new(Promise::new());
+        let task = Arc::new(Task::default());
+        let answering = Arc::clone(&promise);
+        let answering = thread::spawn(move || answering.answer(5));
+        let place = promise.subscribe(|| task.waker());
+        assert!(answering.join().unwrap());
+        match place {
+            Ok(answer) => assert_eq!((answer, task.woken()), (5, 0)),
+            Err(_) => assert_eq!(task.woken(), 1),
+        }
+        assert_eq!(promise.peek(), Some(5));
+        assert_eq!(promise.waiters(), 0);
+    });
+}
+
+/// A future that moves from one task to another, as the answer comes: the task that polled last is the
+/// one that is woken.
+#[test]
+fn promise_a_change_of_tasks_loses_no_wake_up() {
+    run_model("promise_a_change_of_tasks_loses_no_wake_up", 3, || {
+        let promise = Arc::new(Promise::new());
+        let tasks = [Arc::new(Task::default()), Arc::new(Task::default())];
+        let answering = Arc::clone(&promise);
+        let answering = thread::spawn(move || answering.answer(5));
+        let mut last = None;
+        for task in &tasks {
+            if let Some(place) = last.take() {
+                promise.withdraw(&place);
+            }
+            last = promise.subscribe(|| task.waker()).err();
+        }
+        assert!(answering.join().unwrap());
+        if last.is_some() {
+            assert_eq!(tasks[1].woken(), 1);
+            assert_eq!(tasks[0].woken(), 0);
+        }
+        assert_eq!(promise.waiters(), 0);
+    });
+}
+
+/// Two answers: one stands, and both waiters see that one.
+#[test]
+fn promise_is_answered_once() {
+    run_model("promise_is_answered_once", 20, || {
+        let promise = Arc::new(Promise::new());
+        let answering = [1, 2].map(|answer| {
+            let promise = Arc::clone(&promise);
+            thread::spawn(move || promise.answer(answer))
+        });
+        let time = ManualClock::new();
+        let first = promise.wait(&time.clock(), LONG);
+        let [one, two] = answering.map(|answering| answering.join().unwrap());
+        assert!(one != two);
+        assert_eq!(first, Some(if one { 1 } else { 2 }));
+        assert_eq!(promise.peek(), first);
+        assert_eq!(promise.waiters(), 0);
+    });
+}

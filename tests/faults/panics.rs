@@ -1,0 +1,354 @@
+//! Code of the user that panics, at each single place where the bucket calls it.
+//!
+//! A fuse counts the calls of one operation of keys or values, and the n-th one panics. The same
+//! little program is run for each n: whatever it interrupts, everybody is answered, and the bucket
+//! works as before.
+
+use std::hash::{Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use larder::{Bucket, ErrorKind};
+
+use crate::common::{Census, Citizen, PATIENCE, Task, bounded};
+
+/// Which operation panics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    HashKey,
+    EqKey,
+    CloneKey,
+    DropKey,
+    CloneValue,
+    DropValue,
+}
+
+/// Burns down with each call of one operation, and goes off once.
+struct Fuse {
+    which: Which,
+    left: AtomicI64,
+}
+
+impl Fuse {
+    fn burn(&self, which: Which) {
+        // A second panic while the first unwinds would end the process, whoever is at fault.
+        if which == self.which
+            && !std::thread::panicking()
+            && self.left.fetch_sub(1, Ordering::SeqCst) == 0
+        {
+            panic!("{which:?}");
+        }
+    }
+
+    fn has_gone_off(&self) -> bool {
+        self.left.load(Ordering::SeqCst) < 0
+    }
+
+    fn put_out(&self) {
+        self.left.store(i64::MAX, Ordering::SeqCst);
+    }
+}
+
+struct Touchy {
+    id: u64,
+    fuse: Arc<Fuse>,
+}
+
+impl Hash for Touchy {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.fuse.burn(Which::HashKey);
+        self.id.hash(state);
+    }
+}
+
+impl PartialEq for Touchy {
+    fn eq(&self, other: &Self) -> bool {
+        self.fuse.burn(Which::EqKey);
+        self.id == other.id
+    }
+}
+
+impl Eq for Touchy {}
+
+impl Clone for Touchy {
+    fn clone(&self) -> Self {
+        self.fuse.burn(Which::CloneKey);
+        Self {
+            id: self.id,
+            fuse: Arc::clone(&self.fuse),
+        }
+    }
+}
+
+impl Drop for Touchy {
+    fn drop(&mut self) {
+        self.fuse.burn(Which::DropKey);
+    }
+}
+
+struct Frail {
+    citizen: Citizen,
+    fuse: Arc<Fuse>,
+}
+
+impl Clone for Frail {
+    fn clone(&self) -> Self {
+        self.fuse.burn(Which::CloneValue);
+        Self {
+            citizen: self.citizen.clone(),
+            fuse: Arc::clone(&self.fuse),
+        }
+    }
+}
+
+impl Drop for Frail {
+    fn drop(&mut self) {
+        self.fuse.burn(Which::DropValue);
+    }
+}
+
+type Fragile = Bucket<Touchy, Frail>;
+
+struct Scene {
+    fuse: Arc<Fuse>,
+    census: Census,
+    bucket: Fragile,
+}
+
+impl Scene {
+    fn new(which: Which, calls: i64) -> Self {
+        let fuse = Arc::new(Fuse {
+            which,
+            left: AtomicI64::new(calls),
+        });
+        let census = Census::new();
+        let (loading, counting) = (Arc::clone(&fuse), census.clone());
+        let bucket = Fragile::builder("fragile")
+            .batch_size(3)
+            .loader_threads(1)
+            .bulk_load(move |keys: &[Touchy]| {
+                let pairs = keys.iter().map(|key| {
+                    let citizen = counting.citizen(key.id);
+                    let fuse = Arc::clone(&loading);
+                    (key.clone(), Frail { citizen, fuse })
+                });
+                Ok::<_, String>(pairs.collect::<Vec<_>>())
+            })
+            .build()
+            .unwrap();
+        Self {
+            fuse,
+            census,
+            bucket,
+        }
+    }
+
+    fn key(&self, id: u64) -> Touchy {
+        Touchy {
+            id,
+            fuse: Arc::clone(&self.fuse),
+        }
+    }
+
+    fn value(&self, number: u64) -> Frail {
+        Frail {
+            citizen: self.census.citizen(number),
+            fuse: Arc::clone(&self.fuse),
+        }
+    }
+
+    /// The program. Each step on its own, so that a panic of the caller's own ends that step only.
+    fn run(&self) {
+        let bucket = &self.bucket;
+        let step = |step: &dyn Fn()| drop(catch_unwind(AssertUnwindSafe(step)));
+        let answered = |error: Option<larder::Error>| {
+            // A wait that nobody answered would end in a timeout.
+            let kind = error.map(|error| error.kind());
+            self.check(
+                kind != Some(ErrorKind::Timeout),
+                "somebody was not answered",
+            );
+        };
+        step(&|| bucket.set(self.key(1), self.value(1)));
+        step(&|| bucket.set_many((2..6).map(|id| (self.key(id), self.value(id)))));
+        step(&|| answered(bucket.publish().err()));
+        step(&|| bucket.set(self.key(1), self.value(11)));
+        step(&|| drop(bucket.set_if_absent(self.key(2), self.value(0))));
+        step(&|| drop(bucket.set_if_absent(self.key(6), self.value(6))));
+        step(&|| drop(bucket.peek(&self.key(1))));
+        step(&|| drop(bucket.reader().get(&self.key(1)).cloned()));
+        step(&|| answered(bucket.fetch(&self.key(20)).err()));
+        step(&|| {
+            let keys = [20, 21, 22, 23, 24].map(|id| self.key(id));
+            bucket
+                .fetch_many(&keys)
+                .into_iter()
+                .for_each(|one| answered(one.err()));
+        });
+        step(&|| {
+            let load = |key: &Touchy| Ok::<_, String>(self.value(key.id));
+            answered(bucket.call().fetch_with(&self.key(25), load).err());
+        });
+        step(&|| bucket.invalidate(&self.key(2)));
+        step(&|| {
+            let ticket = bucket.request_load([1, 3, 26].map(|id| self.key(id)));
+            self.check(ticket.wait(PATIENCE), "a request was not answered");
+        });
+        step(&|| answered(bucket.publish().err()));
+        step(&|| {
+            let snapshot = bucket.snapshot();
+            assert!(snapshot.iter().all(|(key, _)| key.id < 100));
+            drop(snapshot.get(&self.key(3)).cloned());
+        });
+        step(&|| drop((bucket.len(), bucket.keys())));
+        step(&|| answered(bucket.refresh().wait(PATIENCE).err()));
+        step(&|| bucket.invalidate_many(&[3, 4].map(|id| self.key(id))));
+        step(&|| answered(bucket.clear().err()));
+        step(&|| bucket.set(self.key(1), self.value(1)));
+        step(&|| answered(bucket.publish().err()));
+    }
+
+    /// Where the fuse has been put out, everything works.
+    fn works(&self) {
+        let bucket = &self.bucket;
+        let number = |id| bucket.peek(&self.key(id)).map(|value| value.citizen.number);
+        bucket.clear().unwrap();
+        bucket.set(self.key(1), self.value(100));
+        bucket.publish().unwrap();
+        bucket.set(self.key(1), self.value(101));
+        assert_eq!((number(1), number(2)), (Some(101), None));
+        for id in 20..30 {
+            let loaded = bucket.fetch(&self.key(id)).unwrap();
+            assert_eq!(loaded.value().unwrap().citizen.number, id);
+        }
+        assert!(bucket.request_load([self.key(1)]).wait(PATIENCE));
+        assert_eq!(number(1), Some(1), "reloaded");
+        bucket.invalidate(&self.key(1));
+        bucket.publish().unwrap();
+        assert_eq!((number(1), bucket.len()), (None, 10));
+        bucket.refresh().wait(PATIENCE).unwrap();
+        assert_eq!(bucket.stats().queued, 0);
+    }
+
+    #[track_caller]
+    fn check(&self, holds: bool, what: &str) {
+        if !holds {
+            // Not an ordinary panic, which a step would swallow.
+            eprintln!("{what}: {:?}", self.fuse.which);
+            std::process::abort();
+        }
+    }
+}
+
+/// Runs the program with each length of the fuse until it does not go off any more.
+fn at_every_place(which: Which, may_leak: bool) {
+    let mut places = 0;
+    for calls in 0.. {
+        let gone_off = Task::spawn(move || {
+            let scene = Scene::new(which, calls);
+            scene.run();
+            let gone_off = scene.fuse.has_gone_off();
+            scene.fuse.put_out();
+            scene.works();
+            let Scene { census, bucket, .. } = scene;
+            drop(bucket);
+            let alive = census.alive();
+            assert!(
+                alive == 0 || (may_leak && alive > 0),
+                "{alive} left, {which:?} {calls}"
+            );
+            gone_off
+        });
+        if !gone_off.join() {
+            break;
+        }
+        places += 1;
+    }
+    assert!(places >= 20, "{which:?} was called at {places} places");
+}
+
+#[test]
+fn a_hash_that_panics_anywhere_harms_its_own_call_only() {
+    at_every_place(Which::HashKey, false);
+}
+
+#[test]
+fn an_eq_that_panics_anywhere_harms_its_own_call_only() {
+    at_every_place(Which::EqKey, false);
+}
+
+#[test]
+fn a_clone_of_a_key_that_panics_anywhere_harms_its_own_call_only() {
+    at_every_place(Which::CloneKey, false);
+}
+
+#[test]
+fn a_clone_of_a_value_that_panics_anywhere_harms_its_own_call_only() {
+    at_every_place(Which::CloneValue, false);
+}
+
+#[test]
+fn a_drop_of_a_key_that_panics_anywhere_harms_its_own_call_only() {
+    // A map that unwinds in the middle of its own drop may leave entries behind.
+    at_every_place(Which::DropKey, true);
+}
+
+#[test]
+fn a_drop_of_a_value_that_panics_anywhere_harms_its_own_call_only() {
+    at_every_place(Which::DropValue, false);
+}
+
+#[test]
+fn a_fold_that_panics_is_reported_and_tried_again_and_loses_nothing() {
+    bounded(|| {
+        let fuse = Arc::new(Fuse {
+            which: Which::CloneValue,
+            left: AtomicI64::new(i64::MAX),
+        });
+        let events = crate::common::Notes::new();
+        let noting = events.clone();
+        let bucket = Bucket::<u64, Frail>::builder("fold")
+            .clock(larder::ManualClock::new().clock())
+            .observer(move |event: &larder::Event| noting.add(format!("{event:?}")))
+            .build()
+            .unwrap();
+        let census = Census::new();
+        let value = |number| Frail {
+            citizen: census.citizen(number),
+            fuse: Arc::clone(&fuse),
+        };
+        bucket.set_many((0..50).map(|key| (key, value(key))));
+        bucket.publish().unwrap();
+        bucket.set(1, value(1_001));
+        bucket.invalidate(&2);
+        let epoch = bucket.epoch();
+        for calls in [0, 1, 20, 48] {
+            fuse.left.store(calls, Ordering::SeqCst);
+            let error = bucket.publish().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Panicked);
+            assert!(error.to_string().contains("CloneValue"), "{error}");
+            fuse.put_out();
+            assert_eq!((bucket.epoch(), bucket.len()), (epoch, 49));
+            assert_eq!(bucket.peek(&1).map(|v| v.citizen.number), Some(1_001));
+            bucket.set(100 + calls as u64, value(0));
+            bucket.invalidate(&(100 + calls as u64));
+        }
+        assert_eq!(bucket.stats().folds_failed, 4);
+        assert_eq!(bucket.publish().unwrap(), epoch + 1);
+        let snapshot = bucket.snapshot();
+        assert_eq!(snapshot.get(&1).map(|v| v.citizen.number), Some(1_001));
+        assert_eq!((snapshot.len(), snapshot.get(&2).is_none()), (49, true));
+        drop(snapshot);
+        bucket.shutdown();
+        assert_eq!(events.len(), 4);
+        assert!(
+            events
+                .all()
+                .iter()
+                .all(|event| event.contains("FoldFailed"))
+        );
+        drop(bucket);
+        assert_eq!(census.alive(), 0);
+    });
+}

@@ -1,0 +1,24 @@
+//! The guarantees, each tested by what a user can see. The names of the tests carry the numbers.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "plain threads and locks, nothing of the bucket's own"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod g1;
+mod g13;
+mod g2;
+mod g3;
+mod g4;
+mod g5;
+mod g6;
+mod g7;
+mod g8;
