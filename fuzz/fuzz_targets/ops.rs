@@ -6,7 +6,10 @@
 #![cfg_attr(fuzzing, no_main)]
 
 #[path = "../../tests/model/machine.rs"]
-#[allow(dead_code, reason = "shared with the state machine test, which uses all of it")]
+#[allow(
+    dead_code,
+    reason = "shared with the state machine test, which uses all of it"
+)]
 mod machine;
 
 use machine::{KEYS, Machine, Mood, Op, Said, Shape};
@@ -36,7 +39,9 @@ struct Bytes<'a>(&'a [u8]);
 
 impl Bytes<'_> {
     fn next(&mut self) -> u8 {
-        let Some((&first, rest)) = self.0.split_first() else { return 0 };
+        let Some((&first, rest)) = self.0.split_first() else {
+            return 0;
+        };
         self.0 = rest;
         first
     }
@@ -114,7 +119,10 @@ fn main() {
     assert!(kept > 0, "no corpus in {corpus}");
     inputs.extend((1..=MADE).map(made));
     let ops: usize = inputs.iter().map(|input| fuzz_one(input)).sum();
-    assert!(ops > 10_000, "{ops} operations are too few to mean anything");
+    assert!(
+        ops > 10_000,
+        "{ops} operations are too few to mean anything"
+    );
     println!("{kept} inputs of the corpus and {MADE} made ones replayed: {ops} operations");
 }
 

@@ -1,11 +1,12 @@
 //! Loading: what is wanted, by whom, and how it is brought. DESIGN.md, "Single flight".
 //!
 //! One in-flight table and one queue serve every path. A caller joins the current flight of its key or
-//! leads a new one ([`request`]); a loader thread takes batches off the queue ([`worker`]), asks the
+//! leads a new one ([`request`], [`join`]); a loader thread takes batches off the queue ([`worker`]), asks the
 //! user's loader, stores what it says and answers ([`batch`]).
 
 mod batch;
 mod flight;
+mod join;
 mod promise;
 mod queue;
 mod request;

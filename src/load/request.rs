@@ -1,4 +1,4 @@
-//! The caller's side: join the flight of a key or lead a new one, and wait.
+//! What callers ask for: one key or many, with the bucket's loader or their own, waited for or not.
 
 use std::borrow::Borrow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,33 +6,16 @@ use std::time::Duration;
 
 use super::Loads;
 use super::flight::{Answer, Flight};
-use super::queue::{Refused, Urgency};
-use super::runner::{self, Running, Wait};
-use crate::error::{Error, ErrorKind};
+use super::join::{Led, Part, QUEUED, at_birth};
+use super::queue::Urgency;
+use super::runner::{self, Running};
+use crate::error::Error;
 use crate::events::Event;
 use crate::fetched::{Fetched, Origin};
 use crate::loader::Outcome;
-use crate::store::{LiveLoad, View, inside_a_write};
+use crate::store::LiveLoad;
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
-
-/// The runner of a flight that is to be queued.
-const QUEUED: u64 = 0;
-
-/// The runner of a flight that `runner` makes for itself.
-fn at_birth(runner: u64) -> u64 {
-    if fault::planted("born_unclaimed") {
-        QUEUED
-    } else {
-        runner
-    }
-}
-
-/// What a caller has to do with a flight.
-enum Part<K, V> {
-    Join(Arc<Flight<K, V>>),
-    Lead(Arc<Flight<K, V>>),
-}
 
 /// Flights that were asked for, and keys that found no room in the queue.
 pub(crate) struct Requested<K, V> {
@@ -260,184 +243,6 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
         Reloads::default()
     }
-
-    fn part<Q>(
-        &self,
-        view: &View<K, V>,
-        hash: u64,
-        key: &Q,
-        reload: bool,
-    ) -> Result<Part<K, V>, Error>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ToOwned<Owned = K> + ?Sized,
-    {
-        if self.has_loader() {
-            let part = self.any_part(view, hash, key, reload, QUEUED)?;
-            if let Part::Lead(flight) = &part
-                && runner::is_deepest()
-            {
-                // Given up and not queued: a recursion without an end would go on in the background.
-                drop(Led {
-                    loads: self,
-                    flights: vec![Arc::clone(flight)],
-                });
-                return Err(runner::too_deep());
-            }
-            return Ok(part);
-        }
-        // Somebody may be loading it with a loader of their own.
-        match self.in_flight.get(hash, key) {
-            Some(flight) if self.is_current(&flight, view, hash, key) => Ok(Part::Join(flight)),
-            _ => Err(Error::new(ErrorKind::NoLoader, "the bucket has no loader")),
-        }
-    }
-
-    /// Joins the current flight of a key, or registers a new one to lead: for `runner`, or to be
-    /// queued. `view` is where the caller missed the key.
-    fn any_part<Q>(
-        &self,
-        view: &View<K, V>,
-        hash: u64,
-        key: &Q,
-        reload: bool,
-        runner: u64,
-    ) -> Result<Part<K, V>, Error>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ToOwned<Owned = K> + ?Sized,
-    {
-        if inside_a_write() {
-            return Err(Error::reentrant());
-        }
-        loop {
-            let known = self.in_flight.get(hash, key);
-            if let Some(flight) = &known
-                && self.is_current(flight, view, hash, key)
-            {
-                let promotes = !fault::planted("promotes_nobody");
-                if !reload && flight.wants_reload() && !flight.has_begun() && promotes {
-                    self.queue.promote(flight);
-                }
-                return Ok(Part::Join(Arc::clone(flight)));
-            }
-            let flight = Flight::new(hash, key.to_owned(), reload, runner);
-            let put = self
-                .in_flight
-                .put_if(hash, key.to_owned(), &flight, |there| {
-                    fault::planted("joins_nobody")
-                        || there.is_none_or(|there| {
-                            there.is_over()
-                                || known.as_ref().is_some_and(|k| std::ptr::eq(&**k, there))
-                        })
-                });
-            // Else somebody else has just registered one: look at that.
-            if put.is_ok() {
-                return Ok(Part::Lead(flight));
-            }
-        }
-    }
-
-    /// Whether a flight may answer somebody who missed the key in `view`: not if the key was changed,
-    /// as far as the view knows, after the flight began.
-    fn is_current<Q>(&self, flight: &Flight<K, V>, view: &View<K, V>, hash: u64, key: &Q) -> bool
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        if flight.is_over() {
-            return false;
-        }
-        let change = view.last_change(hash, key);
-        if change == 0 || flight.number() > change || fault::planted("joins_superseded") {
-            return true;
-        }
-        // A 0 may be out of date; under the queue's lock it is not. A flight that has not begun will
-        // draw its number after the change.
-        let number = self.queue.settled_number(flight);
-        number == 0 || number > change
-    }
-
-    /// A thread inside a loader runs what is queued itself: it must not wait for a loader thread, all of
-    /// which may be waiting for it.
-    pub(crate) fn take_over_queued<'f>(
-        &self,
-        flights: impl Iterator<Item = &'f Arc<Flight<K, V>>>,
-    ) {
-        if runner::current() == 0 || fault::planted("waits_inside_a_loader") {
-            return;
-        }
-        if runner::is_deepest() {
-            // The wait will find them queued, and is refused there.
-            return;
-        }
-        let mut flights = flights.peekable();
-        while flights.peek().is_some() {
-            let live = self.store.begin_load();
-            let batch: Vec<_> = flights
-                .by_ref()
-                .filter(|flight| {
-                    self.queue
-                        .take_over(flight, runner::current(), || live.number())
-                })
-                .take(self.queue.batch_size())
-                .map(Arc::clone)
-                .collect();
-            if !batch.is_empty() {
-                self.run_batch(batch, live.number());
-            }
-        }
-    }
-
-    /// Whether all flights are over by the limit. A wait that would be for this thread itself is not
-    /// begun.
-    pub(crate) fn wait_over(&self, flights: &[Arc<Flight<K, V>>], limit: Duration) -> bool {
-        self.take_over_queued(flights.iter());
-        let deadline = self.deadline(limit);
-        flights.iter().all(|flight| {
-            if flight.promise().is_answered() {
-                return true;
-            }
-            let Ok(_wait) = Wait::begin(Arc::clone(flight) as _) else {
-                return false;
-            };
-            flight.promise().wait(&self.clock, deadline).is_some()
-        })
-    }
-
-    /// Waits for a flight.
-    pub(crate) fn wait(
-        &self,
-        flight: &Arc<Flight<K, V>>,
-        leads: bool,
-        deadline: Duration,
-    ) -> Result<Fetched<V>, Error> {
-        let answer = match flight.promise().peek() {
-            Some(answer) => answer,
-            None => {
-                let _wait = Wait::begin(Arc::clone(flight) as _)?;
-                flight
-                    .promise()
-                    .wait(&self.clock, deadline)
-                    .ok_or_else(|| {
-                        self.stats.timed_out();
-                        Error::timeout()
-                    })?
-            }
-        };
-        let origin = if leads {
-            Origin::Loaded
-        } else {
-            Origin::Joined
-        };
-        match &*answer {
-            Answer::Loaded(value) => Ok(Fetched::new(Some(value.clone()), origin)),
-            Answer::Ignored(value) => Ok(Fetched::new(Some(value.clone()), Origin::Ignored)),
-            Answer::Hit(value) => Ok(Fetched::new(Some(value.clone()), Origin::Hit)),
-            Answer::Absent => Ok(Fetched::new(None, origin)),
-            Answer::Failed(error) => Err(error.clone()),
-        }
-    }
 }
 
 /// Reloads that have begun.
@@ -451,50 +256,6 @@ impl<K, V> Default for Reloads<'_, K, V> {
         Self {
             flights: Vec::new(),
             live: None,
-        }
-    }
-}
-
-/// Flights that this caller has registered and still owes the queue. Should it come to grief before,
-/// by a panic in the user's `Hash` or `Eq`, they are answered.
-struct Led<'a, K: Key, V: Value, S: HashBuilder> {
-    loads: &'a Loads<K, V, S>,
-    flights: Vec<Arc<Flight<K, V>>>,
-}
-
-impl<K: Key, V: Value, S: HashBuilder> Led<'_, K, V, S> {
-    /// Hands the flights to the queue. Those that it refuses are answered, and returned.
-    fn push(&mut self, urgency: Urgency) -> Vec<Arc<Flight<K, V>>> {
-        if self.flights.is_empty() {
-            return Vec::new();
-        }
-        let mut flights = std::mem::take(&mut self.flights);
-        let (taken, refused) = self.loads.queue.push(&flights, urgency);
-        let left = flights.split_off(taken);
-        for flight in left
-            .iter()
-            .filter(|_| !fault::planted("refused_unanswered"))
-        {
-            let error = match refused {
-                Some(Refused::Closed) => Error::closed(),
-                _ => Error::new(ErrorKind::QueueFull, "the load queue is full"),
-            };
-            self.loads.end(flight, Answer::Failed(error));
-        }
-        left
-    }
-
-    /// They are taken care of.
-    fn disarm(mut self) -> Vec<Arc<Flight<K, V>>> {
-        std::mem::take(&mut self.flights)
-    }
-}
-
-impl<K: Key, V: Value, S: HashBuilder> Drop for Led<'_, K, V, S> {
-    fn drop(&mut self) {
-        for flight in std::mem::take(&mut self.flights) {
-            let error = Error::new(ErrorKind::Cancelled, "the load was given up before it ran");
-            self.loads.end(&flight, Answer::Failed(error));
         }
     }
 }

@@ -295,9 +295,10 @@ impl<K: Eq + Clone, T> Map<K, T> {
                 return;
             };
             // A step also where there is no key yet: one may come before or after.
-            if let Some(value) = self.value(word.load(order::map_load()))
-                && let Some((hash, key)) = unseen(&self.slots)[next].0.clone()
-            {
+            let value = self.value(word.load(order::map_load()));
+            // Unlocked again before `each`, in which another thread may get on.
+            let owner = unseen(&self.slots)[next].0.clone();
+            if let (Some(value), Some((hash, key))) = (value, owner) {
                 each(hash, &key, &value);
             }
             next += 1;
