@@ -7,13 +7,15 @@
 //! * Whoever sees `x`, from the bucket or as an answer, began before `u`. Later it is an old value
 //!   that came back, or an answer from before a write that had returned.
 //! * Who sees `x` without having waited for it shows that it went in, between `t` and `u`: an
-//!   ordinary write, but that it came before every write that began after `t`. So does who asked after somebody else had already seen it.
+//!   ordinary write, but that it came before every write that began after `t`. So does who asked
+//!   after somebody else had already seen it.
 //! * If no write or removal overlaps the flight, nothing can have kept `x` out: it was in when the
 //!   first of those who waited returned. A flight begins no earlier than the first of the calls
 //!   that it answers; but a reload is begun by a call that does not wait, so this last rule is only
 //!   for keys that nobody asks to reload.
 //! * A load that found nothing removes what is there, if that is not newer than the load. It is not
-//!   known whether there was anything, so the removal may have happened, in the same way.
+//!   known whether there was anything, so the removal may have happened, in the same way, and before
+//!   the next load of the key began.
 //! * An answer of a value that was to be returned and not stored says nothing of the bucket, and
 //!   nobody else may see that value.
 //!
@@ -153,17 +155,22 @@ pub(crate) fn settle(
         }
     }
     absences_were_loaded(absent, loads, &writes)?;
+    // A flight is over, or superseded, before the next one begins. Only what is loaded by the way, on
+    // keys that are reloaded, has no flight.
+    let mut starts: Vec<u64> = loads.iter().map(|load| load.span.start).collect();
+    starts.sort_unstable();
+    let next_load = |time: u64| {
+        let next = starts.get(starts.partition_point(|&start| start <= time));
+        next.filter(|_| !reloaded).copied().unwrap_or(u64::MAX)
+    };
     for load in loads.iter().filter(|load| load.value == 0) {
         let start = load.span.start;
-        let span = Span {
-            start,
-            end: writes.end_after(start),
-        };
+        let end = writes.end_after(start).min(next_load(start));
         plain.push(Op {
             kind: Kind::MayRemove,
             key: load.key,
             value: 0,
-            span,
+            span: Span { start, end },
         });
     }
     for (load, seen) in seen.into_values() {

@@ -258,9 +258,12 @@ impl Model {
             if !flight.superseded {
                 (self.value, self.wrong) = (0, None);
             } else if flight.outdated && self.fault == Some(Fault::RemovesNewer) {
-                // Of a value that was loaded it may not be sure that it was there.
+                // Of a value that was loaded it may not be sure that it was there, and a load that is
+                // under way and not outdated would be a right reason.
                 let loaded = self.loads.iter().any(|load| load.value == self.value);
-                self.wrong = (!loaded).then_some(self.value);
+                let excused = |of: &Flight| of.begun.is_some() && !of.outdated;
+                let sure = !loaded && !self.flights.iter().any(excused);
+                self.wrong = sure.then_some(self.value);
                 self.value = 0;
             }
         }
