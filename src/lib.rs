@@ -78,3 +78,8 @@ impl<T: Clone + Send + Sync + 'static> Value for T {}
 /// What a hasher must be. Implemented for every type that is.
 pub trait HashBuilder: BuildHasher + Clone + Send + Sync + 'static {}
 impl<T: BuildHasher + Clone + Send + Sync + 'static> HashBuilder for T {}
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
