@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::contain::contained;
 use crate::error::Error;
 use crate::sync::{Arc, Mutex, Parker};
 
@@ -104,7 +104,7 @@ impl Events {
             };
             match event {
                 Some(event) => {
-                    let _ = catch_unwind(AssertUnwindSafe(|| observer(&event)));
+                    let _ = contained(|| observer(&event));
                 }
                 None if closed => return,
                 None => self.parker.park_forever(),

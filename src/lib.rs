@@ -35,6 +35,7 @@
 mod bucket;
 mod clock;
 mod config;
+mod contain;
 mod error;
 mod events;
 mod fetched;

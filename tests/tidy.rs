@@ -9,27 +9,29 @@ use std::path::{Path, PathBuf};
 /// Which rooms of `src/` a room may know, itself aside. DESIGN.md, "Rooms".
 const DOORS: &[(&str, &[&str])] = &[
     ("spread", &[]),
-    ("sync", &["clock", "spread"]),
+    ("sync", &["clock", "contain", "spread"]),
     ("clock", &["sync"]),
     ("error", &[]),
+    ("contain", &["error"]),
     ("config", &["error"]),
     ("fetched", &[]),
     ("loader", &["error"]),
     ("stats", &["sync"]),
-    ("events", &["error", "sync"]),
-    ("table", &["sync"]),
-    ("store", &["table", "sync", "clock", "spread"]),
+    ("events", &["contain", "error", "sync"]),
+    ("table", &["contain", "sync"]),
+    ("store", &["table", "sync", "clock", "contain", "spread"]),
     (
         "load",
         &[
             "store", "loader", "sync", "clock", "config", "error", "events", "fetched", "stats",
+            "contain",
         ],
     ),
     (
         "refresh",
         &[
             "load", "store", "table", "loader", "sync", "clock", "config", "error", "events",
-            "stats",
+            "contain", "stats",
         ],
     ),
     (

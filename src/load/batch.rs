@@ -1,10 +1,9 @@
 //! The loader's side: a batch of flights that have begun is loaded, stored and answered.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use super::flight::{Answer, Flight};
 use super::runner::Running;
 use super::{Loads, Source};
+use crate::contain::contained;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::events::Event;
 use crate::loader::Outcome;
@@ -19,8 +18,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     /// loader does. Returns how many failed.
     pub(crate) fn run_batch(&self, flights: Vec<Arc<Flight<K, V>>>, number: u64) -> usize {
         let count = flights.len();
-        catch_unwind(AssertUnwindSafe(|| self.run(flights, number))).unwrap_or_else(|payload| {
-            let error = Error::panicked(&*payload);
+        contained(|| self.run(flights, number)).unwrap_or_else(|error| {
             self.events.send(Event::LoadFailed { keys: count, error });
             count
         })
@@ -60,18 +58,18 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     fn ask(&self, flights: &[Arc<Flight<K, V>>]) -> Result<Answers<K, V>, Error> {
         let _running = Running::enter()?;
         self.stats.batch(flights.len());
-        let caught = catch_unwind(AssertUnwindSafe(|| {
+        let answered = contained(|| {
             let keys: Vec<K> = flights.iter().map(|flight| flight.key.clone()).collect();
             match &self.source {
                 Source::Bulk(loader) => loader.bulk_load(&keys),
                 Source::Single(loader) => one_by_one(keys, |key| loader.load(key)),
                 Source::None => Ok(Vec::new()),
             }
-        }));
-        let error = match caught {
+        });
+        let error = match answered {
             Ok(Ok(answers)) => return Ok(answers),
             Ok(Err(error)) => Error::load(error),
-            Err(payload) => Error::panicked(&*payload),
+            Err(error) => error,
         };
         self.events.send(Event::LoadFailed {
             keys: flights.len(),
@@ -121,17 +119,14 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
 
     /// Stores a pair that nobody asked for, if it is not older than what is known of its key.
     fn store_extra(&self, key: K, outcome: Outcome<V>, number: u64) {
-        let stored = catch_unwind(AssertUnwindSafe(|| {
+        let stored = contained(|| {
             if let Outcome::Value(value) = outcome {
                 let hash = self.store.hash(&key);
                 self.count(self.store.install(number, hash, key, Some(value)));
             }
-        }));
-        if let Err(payload) = stored {
-            self.events.send(Event::LoadFailed {
-                keys: 1,
-                error: Error::panicked(&*payload),
-            });
+        });
+        if let Err(error) = stored {
+            self.events.send(Event::LoadFailed { keys: 1, error });
         }
     }
 
@@ -143,11 +138,8 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         {
             self.end(flight, Answer::Loaded(value.clone()));
         }
-        let caught = catch_unwind(AssertUnwindSafe(|| {
-            self.store_outcome(flight, outcome, number)
-        }));
-        let answer = caught.unwrap_or_else(|payload| Answer::Failed(Error::panicked(&*payload)));
-        self.end(flight, answer);
+        let answer = contained(|| self.store_outcome(flight, outcome, number));
+        self.end(flight, answer.unwrap_or_else(Answer::Failed));
     }
 
     fn store_outcome(&self, flight: &Flight<K, V>, outcome: Outcome<V>, number: u64) -> Answer<V> {
@@ -183,11 +175,11 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     pub(crate) fn end(&self, flight: &Arc<Flight<K, V>>, answer: Answer<V>) {
         // A key's `Eq` may panic. Then the flight stays in the table, where, being over, it is replaced
         // by the next one.
-        let _ = catch_unwind(AssertUnwindSafe(|| {
+        let _ = contained(|| {
             self.in_flight.remove_if(flight.hash, &flight.key, |there| {
                 fault::planted("flight_removed_by_key") || std::ptr::eq(there, &**flight)
             });
-        }));
+        });
         flight.answer(answer, &self.stats);
     }
 
@@ -227,11 +219,10 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
                 return true;
             }
             let view = loads.store.view();
-            let found = catch_unwind(AssertUnwindSafe(|| view.value(flight.hash, &flight.key)));
-            match found {
+            match contained(|| view.value(flight.hash, &flight.key)) {
                 Ok(None) => return true,
                 Ok(Some(value)) => loads.end(flight, Answer::Hit(value)),
-                Err(payload) => loads.end(flight, Answer::Failed(Error::panicked(&*payload))),
+                Err(error) => loads.end(flight, Answer::Failed(error)),
             }
             false
         });

@@ -1,10 +1,10 @@
 //! A promise: one answer, for any number of waiters.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::contain::contained;
 use crate::sync::{Mutex, Parker, fault};
 
 /// Answered once, seen by all who wait. Clones of the answer are cheap and never a user's code.
@@ -52,7 +52,7 @@ impl<T: Clone> Promise<T> {
         };
         // Outside the lock, and contained: a task's waker is foreign code.
         for (_, waiter) in waiters {
-            let _ = catch_unwind(AssertUnwindSafe(move || waiter.wake()));
+            let _ = contained(move || waiter.wake());
         }
         true
     }
@@ -114,7 +114,7 @@ impl<T: Clone> Promise<T> {
         }
     }
 
-    #[cfg(all(test, any(larder_loom, larder_shuttle)))]
+    #[cfg(all(test, larder_loom))]
     pub(crate) fn waiters(&self) -> usize {
         self.0.lock().waiters.len()
     }

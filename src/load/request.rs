@@ -1,7 +1,6 @@
 //! What callers ask for: one key or many, with the bucket's loader or their own, waited for or not.
 
 use std::borrow::Borrow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::Loads;
@@ -9,6 +8,7 @@ use super::flight::{Answer, Flight};
 use super::join::{Led, Part, QUEUED, at_birth};
 use super::queue::Urgency;
 use super::runner::{self, Running};
+use crate::contain::contained;
 use crate::error::Error;
 use crate::events::Event;
 use crate::fetched::{Fetched, Origin};
@@ -141,11 +141,9 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             self.end(&flight, Answer::Hit(value));
         } else {
             self.stats.batch(1);
-            let loaded = catch_unwind(AssertUnwindSafe(|| load(&flight.key)));
-            match loaded {
+            match contained(|| load(&flight.key)) {
                 Ok(outcome) => self.conclude(&flight, outcome, flight.number()),
-                Err(payload) => {
-                    let error = Error::panicked(&*payload);
+                Err(error) => {
                     self.events.send(Event::LoadFailed {
                         keys: 1,
                         error: error.clone(),

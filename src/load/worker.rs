@@ -3,6 +3,7 @@
 use super::Loads;
 use super::queue::Next;
 use super::runner::{self, Running};
+use crate::contain::contained;
 use crate::sync::Parker;
 use crate::{HashBuilder, Key, Value};
 
@@ -54,10 +55,9 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     fn reload(&self, keys: Vec<K>, runner: u64) -> usize {
         let count = keys.len();
         // The user's `Hash` and `Eq` run in here.
-        let begun = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            self.begin_reloads(keys, runner)
-        }));
-        let Ok(reloads) = begun else { return count };
+        let Ok(reloads) = contained(|| self.begin_reloads(keys, runner)) else {
+            return count;
+        };
         match &reloads.live {
             Some(live) => self.run_batch(reloads.flights, live.number()),
             None => 0,

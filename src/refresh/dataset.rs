@@ -1,8 +1,7 @@
 //! Fetching a whole dataset, on a thread of its own.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use super::control::Control;
+use crate::contain::contained;
 use crate::error::Error;
 use crate::load::Running;
 use crate::loader::DatasetLoader;
@@ -66,13 +65,10 @@ impl<K: Key, V: Value> Fetcher<K, V> {
     fn fetch<S: HashBuilder>(&self, store: &Store<K, V, S>) -> Result<Table<K, V>, Error> {
         // A dataset loader may call its bucket like any other loader.
         let _running = Running::enter()?;
-        let caught = catch_unwind(AssertUnwindSafe(|| {
+        contained(|| {
             let pairs = self.loader.load_all()?;
             Ok(Table::from_pairs(pairs, |key| store.hash(key)))
-        }));
-        match caught {
-            Ok(fetched) => fetched.map_err(Error::load),
-            Err(payload) => Err(Error::panicked(&*payload)),
-        }
+        })?
+        .map_err(Error::load)
     }
 }

@@ -1,6 +1,5 @@
 //! The refresher's thread: one turn after another.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::control::{Control, Reply, Requests};
@@ -8,6 +7,7 @@ use super::dataset::Fetcher;
 use super::schedule::{Schedule, quiet_fold_due};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::contain::contained;
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, Events};
 use crate::load::{Loads, Sweep};
@@ -355,7 +355,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
     /// Runs what calls the user's `Clone`, `Hash`, `Eq` or `Drop`. A panic of theirs ends the step, not
     /// the thread.
     fn contained<R>(&mut self, step: impl FnOnce(&mut Self) -> R) -> Result<R, Error> {
-        catch_unwind(AssertUnwindSafe(|| step(self))).map_err(|payload| Error::panicked(&*payload))
+        contained(|| step(self))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The overlay: what was written since the snapshot.
 
 use std::borrow::Borrow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::contain::drop_contained;
 use crate::sync::{Arc, Map, atomic::AtomicBool, fault, order, plain};
 
 /// A write of one key: a value, or a tombstone where it was removed.
@@ -43,7 +43,7 @@ impl<V> Drop for Write<V> {
         if std::mem::needs_drop::<V>()
             && let Some(value) = self.value.take()
         {
-            let _ = catch_unwind(AssertUnwindSafe(move || drop(value)));
+            drop_contained(value);
         }
     }
 }

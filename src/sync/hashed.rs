@@ -1,12 +1,29 @@
 //! Keys that carry their hash, so that no map of ours calls the user's `Hash` a second time.
 
 use std::hash::{Hash, Hasher};
+use std::mem::needs_drop;
+
+use crate::contain::drop_contained;
 
 /// A key and its hash.
-#[derive(Clone)]
 pub(super) struct Hashed<K> {
     pub(super) hash: u64,
-    pub(super) key: K,
+    /// Always there, until it is dropped.
+    key: Option<K>,
+}
+
+impl<K> Hashed<K> {
+    pub(super) fn new(hash: u64, key: K) -> Self {
+        let key = Some(key);
+        Self { hash, key }
+    }
+
+    pub(super) fn key(&self) -> &K {
+        match &self.key {
+            Some(key) => key,
+            None => unreachable!("only its drop takes the key out"),
+        }
+    }
 }
 
 impl<K> Hash for Hashed<K> {
@@ -22,3 +39,15 @@ impl<K: Eq> PartialEq for Hashed<K> {
 }
 
 impl<K: Eq> Eq for Hashed<K> {}
+
+impl<K> Drop for Hashed<K> {
+    fn drop(&mut self) {
+        // papaya drops keys where it likes: on any thread, several in a row, and while it unwinds. A
+        // key that panics in its own drop must not unwind from there.
+        if needs_drop::<K>()
+            && let Some(key) = self.key.take()
+        {
+            drop_contained(key);
+        }
+    }
+}

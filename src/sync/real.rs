@@ -85,7 +85,7 @@ impl<Q: ?Sized> std::hash::Hash for Lookup<'_, Q> {
 
 impl<K: Borrow<Q>, Q: Eq + ?Sized> Equivalent<Hashed<K>> for Lookup<'_, Q> {
     fn equivalent(&self, other: &Hashed<K>) -> bool {
-        self.hash == other.hash && self.key == other.key.borrow()
+        self.hash == other.hash && self.key == other.key().borrow()
     }
 }
 
@@ -117,7 +117,7 @@ impl<K: Eq, T> Map<K, T> {
         mut allow: impl FnMut(Option<&T>) -> bool,
     ) -> Result<(), Option<Arc<T>>> {
         let pin = self.0.pin();
-        let done = pin.compute(Hashed { hash, key }, |current| {
+        let done = pin.compute(Hashed::new(hash, key), |current| {
             if allow(current.map(|(_, value)| &**value)) {
                 Operation::Insert(Arc::clone(value))
             } else {
@@ -146,7 +146,7 @@ impl<K: Eq, T> Map<K, T> {
     /// Calls `each` for every entry. Exact only while nobody writes.
     pub(crate) fn for_each(&self, mut each: impl FnMut(u64, &K, &Arc<T>)) {
         for (hashed, value) in &self.0.pin() {
-            each(hashed.hash, &hashed.key, value);
+            each(hashed.hash, hashed.key(), value);
         }
     }
 }

@@ -289,7 +289,6 @@ fn a_clone_of_a_value_that_panics_anywhere_harms_its_own_call_only() {
 }
 
 #[test]
-#[ignore = "aborts at one place inside of papaya: the overlay does not contain drops of keys yet"]
 fn a_drop_of_a_key_that_panics_anywhere_harms_its_own_call_only() {
     // A map that unwinds in the middle of its own drop may leave entries behind.
     at_every_place(Which::DropKey, true);
