@@ -146,7 +146,7 @@ pub(crate) mod forget_swapped {
         FORGET.get()
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, larder_loom))]
     pub(crate) fn set(forget: bool) {
         FORGET.set(forget);
     }
