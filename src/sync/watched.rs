@@ -128,5 +128,6 @@ macro_rules! watched {
 }
 
 watched!(AtomicBool: bool, swap);
+watched!(AtomicU32: u32, fetch_or);
 watched!(AtomicU64: u64, swap fetch_add fetch_and);
 watched!(AtomicUsize: usize, swap fetch_add fetch_sub fetch_or);

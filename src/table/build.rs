@@ -4,10 +4,11 @@ use std::mem;
 use std::num::NonZeroU8;
 
 use crate::sync::atomic::AtomicU64;
-use crate::table::discard;
+use crate::table::direct::{self, Direct};
 use crate::table::header::{Header, LANES, MAX_ENTRIES, Tag, mix, remix, shelf_of};
 use crate::table::level::{Level, Overflow};
 use crate::table::list::List;
+use crate::table::{Table, discard};
 
 /// Levels of shelves; keys that overflow the last of them go to a list.
 const MAX_DEPTH: u32 = 3;
@@ -21,15 +22,37 @@ const PARTITION_SHIFT: u32 = 11;
 /// More partitions than this are filled slower than larger ones are ordered.
 const MAX_PARTITIONS: usize = 1 << 10;
 
-/// A pair on its way into a level, with its mixed hash at that level.
+/// A pair on its way into a part of a table, with the hash by which that part knows it.
 pub(super) struct Item<K, V> {
-    pub(super) mixed: u64,
+    pub(super) hash: u64,
     pub(super) key: K,
     pub(super) value: V,
 }
 
-/// Builds a table's first level, and with it all others.
-pub(super) fn from_pairs<K, V, I, H>(pairs: I, hash_of: H) -> Level<K, V>
+impl<K, V> Item<K, V> {
+    /// The same pair on its way from the user's hash into the first level.
+    pub(super) fn mixed(self) -> Self {
+        Item {
+            hash: mix(self.hash),
+            ..self
+        }
+    }
+
+    /// The same pair on its way from one level into the next.
+    fn remixed(self) -> Self {
+        Item {
+            hash: remix(self.hash),
+            ..self
+        }
+    }
+
+    pub(super) fn into_pair(self) -> (K, V) {
+        (self.key, self.value)
+    }
+}
+
+/// Builds a table from pairs whose keys may repeat; the last of a key wins.
+pub(super) fn from_pairs<K, V, I, H>(pairs: I, hash_of: H) -> Table<K, V>
 where
     I: Iterator<Item = (K, V)>,
     H: Fn(&K) -> u64,
@@ -41,17 +64,37 @@ where
         return from_pairs(pairs.into_iter(), hash_of);
     }
     let item = |(key, value)| Item {
-        mixed: mix(hash_of(&key)),
+        hash: hash_of(&key),
         key,
         value,
     };
-    let level = build_level(pairs.map(item), shelves_for(least), 0);
-    let count = level.len();
-    if suits(count, level.headers.len()) {
-        return level;
+    let table = from_items(pairs.map(item), least);
+    let count = table.len();
+    if count >= least / 4 * 3 {
+        return table;
     }
-    // Many keys came twice, or the size hint was wrong. Now the number of keys is known.
-    build_level(level.into_entries().map(item), shelves_for(count), 0)
+    // Many keys came twice. Now the number of keys is known.
+    from_items(table.into_entries().map(item), count)
+}
+
+/// Builds a table from about `count` items, with users' hashes.
+pub(super) fn from_items<K, V, I>(items: I, count: usize) -> Table<K, V>
+where
+    I: Iterator<Item = Item<K, V>>,
+    K: Eq,
+{
+    if count > direct::MAX_ENTRIES {
+        return Table {
+            direct: Direct::empty(),
+            root: build_level(items.map(Item::mixed), shelves_for(count), 0),
+        };
+    }
+    let (direct, rest) = Direct::build(items.collect());
+    let shelves = shelves_for(rest.len());
+    Table {
+        direct,
+        root: build_level(rest.into_iter().map(Item::mixed), shelves, 0),
+    }
 }
 
 /// Builds what follows a level from the items that found no room in it, mixed for this depth.
@@ -88,10 +131,10 @@ where
         let mut part = mem::take(part);
         let first = number << partitions.shift;
         order.sort(&mut part, 1 << partitions.shift, |item| {
-            shelf_of(item.mixed, shelves) - first
+            shelf_of(item.hash, shelves) - first
         });
         for item in part {
-            draft.advance_to(shelf_of(item.mixed, shelves));
+            draft.advance_to(shelf_of(item.hash, shelves));
             draft.put(item);
         }
     }
@@ -151,21 +194,21 @@ where
     };
     let mut parts: Vec<_> = (0..count).map(|_| Vec::with_capacity(room)).collect();
     for item in items {
-        parts[shelf_of(item.mixed, shelves) >> shift].push(item);
+        parts[shelf_of(item.hash, shelves) >> shift].push(item);
     }
     Partitions { parts, shift }
 }
 
 /// The scratch memory of a stable counting sort.
 #[derive(Default)]
-struct Order {
+pub(super) struct Order {
     next: Vec<u32>,
     places: Vec<u32>,
 }
 
 impl Order {
     /// Sorts items by shelf, of which there are `shelves`. Moves each item about once.
-    fn sort<T>(&mut self, items: &mut [T], shelves: usize, shelf: impl Fn(&T) -> usize) {
+    pub(super) fn sort<T>(&mut self, items: &mut [T], shelves: usize, shelf: impl Fn(&T) -> usize) {
         self.next.clear();
         self.next.resize(shelves, 0);
         for item in &*items {
@@ -256,7 +299,7 @@ impl<K, V> Draft<K, V> {
     where
         K: Eq,
     {
-        let tag = Tag::of(item.mixed);
+        let tag = Tag::of(item.hash);
         for lane in self.open.matches(tag) {
             if let Some(entry) = self.entries.get_mut(self.open.start() + lane)
                 && entry.0 == item.key
@@ -271,10 +314,7 @@ impl<K, V> Draft<K, V> {
             }
             _ => {
                 self.set_overflow();
-                self.spilled.push(Item {
-                    mixed: remix(item.mixed),
-                    ..item
-                });
+                self.spilled.push(item.remixed());
             }
         }
     }

@@ -22,18 +22,18 @@ impl<K, V> List<K, V> {
     where
         K: Eq,
     {
-        items.sort_by_key(|item| item.mixed);
+        items.sort_by_key(|item| item.hash);
         let mut hashes: Vec<u64> = Vec::with_capacity(items.len());
         let mut entries: Vec<(K, V)> = Vec::with_capacity(items.len());
         let mut run = 0;
-        for Item { mixed, key, value } in items {
-            if hashes.last() != Some(&mixed) {
+        for Item { hash, key, value } in items {
+            if hashes.last() != Some(&hash) {
                 run = hashes.len();
             }
             match entries[run..].iter_mut().find(|(known, _)| *known == key) {
                 Some(entry) => discard([mem::replace(entry, (key, value))]),
                 None => {
-                    hashes.push(mixed);
+                    hashes.push(hash);
                     entries.push((key, value));
                 }
             }

@@ -4,44 +4,53 @@ use std::mem;
 use std::num::NonZeroU8;
 use std::ops::Range;
 
-use crate::table::Change;
 use crate::table::build::{
-    Draft, Item, build_level, build_overflow, shelves_for, shelves_for_shrinking, suits,
+    self, Draft, Item, build_level, build_overflow, shelves_for, shelves_for_shrinking, suits,
 };
+use crate::table::direct::{self, Direct};
 use crate::table::header::{Tag, mix, remix, shelf_of};
 use crate::table::level::{Level, Overflow};
+use crate::table::{Change, Table};
 
-/// A change on its way to its level, with its mixed hash there.
-struct Pending<K, V> {
-    mixed: u64,
-    key: K,
-    value: Option<V>,
-}
-
-/// Applies changes of distinct keys to a table's first level, and with it to all others.
+/// Applies changes of distinct keys to a table.
+///
+/// A small table is built anew, a large one copied.
 pub(super) fn patched<K, V, H>(
-    root: &Level<K, V>,
+    table: &Table<K, V>,
     changes: Vec<Change<K, V>>,
     hash_of: H,
-) -> Level<K, V>
+) -> Table<K, V>
 where
     H: Fn(&K) -> u64,
     K: Clone + Eq,
     V: Clone,
 {
-    let pending = changes
-        .into_iter()
-        .map(|Change { hash, key, value }| Pending {
-            mixed: mix(hash),
-            key,
-            value,
-        })
-        .collect();
-    Patch {
+    let plan = Plan::new(table.len(), &changes, |change| {
+        let (place, _) = table.locate(change.hash, &change.key)?;
+        Some(place)
+    });
+    let was_small = !table.direct.entries().is_empty();
+    if was_small || plan.count <= direct::MAX_ENTRIES {
+        let kept = plan.kept(table.iter()).map(|(key, value)| Item {
+            hash: hash_of(key),
+            key: key.clone(),
+            value: value.clone(),
+        });
+        let added = changes.into_iter().filter_map(Change::into_item);
+        return build::from_items(kept.chain(added), plan.count);
+    }
+    let mixed = changes.into_iter().map(|change| Change {
+        hash: mix(change.hash),
+        ..change
+    });
+    let patch = Patch {
         hash_of: &hash_of,
         depth: 0,
+    };
+    Table {
+        direct: Direct::empty(),
+        root: patch.apply(&table.root, mixed.collect(), plan),
     }
-    .level(root, pending)
 }
 
 /// What stays the same while one level is patched.
@@ -51,19 +60,33 @@ struct Patch<'a, H> {
 }
 
 impl<H> Patch<'_, H> {
-    /// Copies the level, if its number of shelves suits the new number of entries, or rebuilds it.
-    fn level<K, V>(&self, level: &Level<K, V>, mut pending: Vec<Pending<K, V>>) -> Level<K, V>
+    /// Applies changes, of which the level has the hashes.
+    fn level<K, V>(&self, level: &Level<K, V>, pending: Vec<Change<K, V>>) -> Level<K, V>
     where
         H: Fn(&K) -> u64,
         K: Clone + Eq,
         V: Clone,
     {
-        pending.sort_unstable_by_key(|change| change.mixed);
         let plan = Plan::new(level.len(), &pending, |change| {
-            level
-                .find_any(change.mixed, &change.key)
-                .map(|(index, _)| index)
+            let (place, _) = level.find_any(change.hash, &change.key)?;
+            Some(place)
         });
+        self.apply(level, pending, plan)
+    }
+
+    /// Copies the level, if its number of shelves suits the new number of entries, or rebuilds it.
+    fn apply<K, V>(
+        &self,
+        level: &Level<K, V>,
+        mut pending: Vec<Change<K, V>>,
+        plan: Plan,
+    ) -> Level<K, V>
+    where
+        H: Fn(&K) -> u64,
+        K: Clone + Eq,
+        V: Clone,
+    {
+        pending.sort_unstable_by_key(|change| change.hash);
         if suits(plan.count, level.headers.len()) {
             return self.copy(level, pending);
         }
@@ -73,18 +96,18 @@ impl<H> Patch<'_, H> {
             shelves_for(plan.count)
         };
         let kept = plan.kept(level.iter()).map(|(key, value)| Item {
-            mixed: self.mixed(key),
+            hash: self.mixed(key),
             key: key.clone(),
             value: value.clone(),
         });
         build_level(
-            kept.chain(pending.into_iter().filter_map(Pending::into_item)),
+            kept.chain(pending.into_iter().filter_map(Change::into_item)),
             shelves,
             self.depth,
         )
     }
 
-    fn copy<K, V>(&self, level: &Level<K, V>, pending: Vec<Pending<K, V>>) -> Level<K, V>
+    fn copy<K, V>(&self, level: &Level<K, V>, pending: Vec<Change<K, V>>) -> Level<K, V>
     where
         H: Fn(&K) -> u64,
         K: Clone + Eq,
@@ -99,13 +122,12 @@ impl<H> Patch<'_, H> {
         loop {
             let shelf = pending
                 .peek()
-                .map_or(shelves, |change| shelf_of(change.mixed, shelves));
+                .map_or(shelves, |change| shelf_of(change.hash, shelves));
             self.copy_shelves(&mut draft, level, done..shelf);
             if shelf == shelves {
                 break;
             }
-            while let Some(change) = pending.next_if(|next| shelf_of(next.mixed, shelves) == shelf)
-            {
+            while let Some(change) = pending.next_if(|next| shelf_of(next.hash, shelves) == shelf) {
                 group.push(change);
             }
             self.patch_shelf(&mut draft, level, shelf, &mut group);
@@ -113,7 +135,7 @@ impl<H> Patch<'_, H> {
             done = shelf + 1;
         }
         for change in &mut onward {
-            change.mixed = remix(change.mixed);
+            change.hash = remix(change.hash);
         }
         let (mut copy, _) = draft.finish(shelves);
         copy.overflow = self.overflow(&level.overflow, onward);
@@ -159,7 +181,7 @@ impl<H> Patch<'_, H> {
         draft: &mut Draft<K, V>,
         level: &Level<K, V>,
         shelf: usize,
-        group: &mut Vec<Pending<K, V>>,
+        group: &mut Vec<Change<K, V>>,
     ) where
         H: Fn(&K) -> u64,
         K: Clone + Eq,
@@ -183,12 +205,12 @@ impl<H> Patch<'_, H> {
                     }
                     // It was marked, or an entry before it went, and lanes differ in fingerprints.
                     _ => {
-                        let mixed = self.mixed(key);
+                        let hash = self.mixed(key);
                         let value = Some(value.clone());
                         place(
                             draft,
-                            Pending {
-                                mixed,
+                            Change {
+                                hash,
                                 key: key.clone(),
                                 value,
                             },
@@ -210,7 +232,7 @@ impl<H> Patch<'_, H> {
     }
 
     /// Applies changes to what comes after a level.
-    fn overflow<K, V>(&self, old: &Overflow<K, V>, pending: Vec<Pending<K, V>>) -> Overflow<K, V>
+    fn overflow<K, V>(&self, old: &Overflow<K, V>, pending: Vec<Change<K, V>>) -> Overflow<K, V>
     where
         H: Fn(&K) -> u64,
         K: Clone + Eq,
@@ -222,7 +244,7 @@ impl<H> Patch<'_, H> {
         };
         match old {
             Overflow::None => {
-                let items = pending.into_iter().filter_map(Pending::into_item).collect();
+                let items = pending.into_iter().filter_map(Change::into_item).collect();
                 build_overflow(items, next.depth)
             }
             Overflow::Level(level) => {
@@ -234,15 +256,15 @@ impl<H> Patch<'_, H> {
             }
             Overflow::List(list) => {
                 let plan = Plan::new(list.entries().len(), &pending, |change| {
-                    list.find_any(change.mixed, &change.key)
+                    list.find_any(change.hash, &change.key)
                         .map(|(index, _)| index)
                 });
-                let kept = plan.kept(list.items()).map(|(mixed, (key, value))| Item {
-                    mixed,
+                let kept = plan.kept(list.items()).map(|(hash, (key, value))| Item {
+                    hash,
                     key: key.clone(),
                     value: value.clone(),
                 });
-                let added = pending.into_iter().filter_map(Pending::into_item);
+                let added = pending.into_iter().filter_map(Change::into_item);
                 build_overflow(kept.chain(added).collect(), next.depth)
             }
         }
@@ -258,21 +280,21 @@ impl<H> Patch<'_, H> {
 }
 
 /// Puts a change, whose key is not in the next level, on the open shelf, or else in `onward`.
-fn place<K, V>(draft: &mut Draft<K, V>, change: Pending<K, V>, onward: &mut Vec<Pending<K, V>>) {
-    let Pending {
-        mixed,
+fn place<K, V>(draft: &mut Draft<K, V>, change: Change<K, V>, onward: &mut Vec<Change<K, V>>) {
+    let Change {
+        hash,
         key,
         value: Some(value),
     } = change
     else {
         return;
     };
-    match draft.room_for(Tag::of(mixed)) {
+    match draft.room_for(Tag::of(hash)) {
         Some(fingerprint) => draft.push(fingerprint, key, value),
         None => {
             draft.set_overflow();
-            onward.push(Pending {
-                mixed,
+            onward.push(Change {
+                hash,
                 key,
                 value: Some(value),
             });
@@ -280,10 +302,11 @@ fn place<K, V>(draft: &mut Draft<K, V>, change: Pending<K, V>, onward: &mut Vec<
     }
 }
 
-impl<K, V> Pending<K, V> {
+impl<K, V> Change<K, V> {
+    /// What the change adds.
     fn into_item(self) -> Option<Item<K, V>> {
         Some(Item {
-            mixed: self.mixed,
+            hash: self.hash,
             key: self.key,
             value: self.value?,
         })
@@ -301,8 +324,8 @@ struct Plan {
 impl Plan {
     fn new<K, V>(
         len: usize,
-        pending: &[Pending<K, V>],
-        place: impl Fn(&Pending<K, V>) -> Option<usize>,
+        pending: &[Change<K, V>],
+        place: impl Fn(&Change<K, V>) -> Option<usize>,
     ) -> Self {
         let mut gone: Vec<usize> = pending.iter().filter_map(place).collect();
         gone.sort_unstable();
