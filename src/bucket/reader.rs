@@ -46,7 +46,7 @@ impl<K: Key, V: Value, S: HashBuilder> Reader<K, V, S> {
     ///
     /// Wait-free. A hit from the snapshot is a table lookup after one relaxed load and a comparison: no
     /// clone, no reference count, nothing that another thread writes.
-    #[inline]
+    #[inline(always)]
     pub fn get<Q>(&mut self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,

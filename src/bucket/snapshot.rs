@@ -46,9 +46,9 @@ impl<K: Key, V: Value, S: HashBuilder> Snapshot<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.generation
-            .table
-            .find_any(self.hasher.hash_one(key), key)
+        let hash = self.hasher.hash_one(key);
+        let table = &self.generation.table;
+        table.hit(hash, key).or_else(|| table.find_any(hash, key))
     }
 
     /// All pairs, in an order that is the same at each call.

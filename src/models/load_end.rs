@@ -19,7 +19,7 @@ fn is_answer(answer: &Result<Fetched<u64>, Error>) {
 /// Closed before, between or after a caller leads and the loader thread takes the flight off.
 #[test]
 fn end_close_against_a_leader() {
-    run_model("end_close_against_a_leader", 300, || {
+    run_model("end_close_against_a_leader", 470, || {
         let kit = Kit::new(fresh);
         let (worker, closer) = (kit.clone(), kit.clone());
         let worker = thread::spawn(move || worker.loads.work());
@@ -39,7 +39,7 @@ fn end_close_against_a_leader() {
 /// Closed while one caller leads and another joins, and no loader thread is free.
 #[test]
 fn end_close_against_leader_and_joiner() {
-    run_model("end_close_against_leader_and_joiner", 4000, || {
+    run_model("end_close_against_leader_and_joiner", 6400, || {
         let kit = Kit::new(fresh);
         let (other, closer) = (kit.clone(), kit.clone());
         let other = thread::spawn(move || other.fetch(1));
@@ -55,7 +55,7 @@ fn end_close_against_leader_and_joiner() {
 /// The loader does not return before the bucket is closed and its waiters are answered.
 #[test]
 fn end_close_against_a_loader_that_hangs() {
-    run_model("end_close_against_a_loader_that_hangs", 70, || {
+    run_model("end_close_against_a_loader_that_hangs", 110, || {
         let release = Arc::new(Promise::new());
         let kit = {
             let release = Arc::clone(&release);
@@ -79,7 +79,7 @@ fn end_close_against_a_loader_that_hangs() {
 /// One flight ends while the bucket is closed: it is counted once, as it was answered.
 #[test]
 fn end_a_flight_is_counted_once() {
-    run_model("end_a_flight_is_counted_once", 200, || {
+    run_model("end_a_flight_is_counted_once", 390, || {
         let kit = Kit::new(fresh);
         let requested = kit.request(&[1]);
         let flight = &requested.flights[0];
@@ -104,7 +104,7 @@ fn end_a_flight_is_counted_once() {
 /// Closed while a caller runs a loader of its own.
 #[test]
 fn end_close_against_a_callers_own_loader() {
-    run_model("end_close_against_a_callers_own_loader", 4000, || {
+    run_model("end_close_against_a_callers_own_loader", 7400, || {
         let kit = Kit::new(fresh);
         let (other, closer) = (kit.clone(), kit.clone());
         let other = thread::spawn(move || other.fetch(1));
@@ -120,7 +120,7 @@ fn end_close_against_a_callers_own_loader() {
 /// else.
 #[test]
 fn end_close_against_a_sweep() {
-    run_model("end_close_against_a_sweep", 3000, || {
+    run_model("end_close_against_a_sweep", 4500, || {
         let kit = Kit::new(fresh);
         kit.set(1, 7);
         let sweep = kit.sweep(&[1]);
@@ -141,7 +141,7 @@ fn end_close_against_a_sweep() {
 /// Two callers, two keys, one request each: all of it is loaded, or refused, or closed.
 #[test]
 fn end_close_against_requests() {
-    run_model("end_close_against_requests", 1000, || {
+    run_model("end_close_against_requests", 1600, || {
         let kit = Kit::new(fresh);
         let (worker, closer) = (kit.clone(), kit.clone());
         let worker = thread::spawn(move || worker.loads.work());

@@ -15,7 +15,7 @@ use crate::sync::{Arc, thread};
 /// told that it loaded, and the value is there when they have it.
 #[test]
 fn flight_one_load_answers_everybody() {
-    run_model("flight_one_load_answers_everybody", 5000, || {
+    run_model("flight_one_load_answers_everybody", 8400, || {
         let kit = Kit::new(fresh);
         let (worker, other) = (kit.clone(), kit.clone());
         let worker = thread::spawn(move || worker.loads.work());
@@ -46,36 +46,40 @@ fn flight_one_load_answers_everybody() {
 /// The loader panics: whoever waits is told at once, and the next call loads the key.
 #[test]
 fn flight_a_panic_is_answered_and_the_key_lives() {
-    run_model("flight_a_panic_is_answered_and_the_key_lives", 8000, || {
-        let kit = Kit::new(|call, key| match call.before {
-            0 => quiet_panic(),
-            _ => fresh(call, key),
-        });
-        let (worker, other) = (kit.clone(), kit.clone());
-        let worker = thread::spawn(move || worker.loads.work());
-        let other = thread::spawn(move || other.fetch(1));
-        let answers = [kit.fetch(1), other.join().unwrap()];
-        let again = kit.fetch(1);
-        kit.loads.close();
-        worker.join().unwrap();
+    run_model(
+        "flight_a_panic_is_answered_and_the_key_lives",
+        12000,
+        || {
+            let kit = Kit::new(|call, key| match call.before {
+                0 => quiet_panic(),
+                _ => fresh(call, key),
+            });
+            let (worker, other) = (kit.clone(), kit.clone());
+            let worker = thread::spawn(move || worker.loads.work());
+            let other = thread::spawn(move || other.fetch(1));
+            let answers = [kit.fetch(1), other.join().unwrap()];
+            let again = kit.fetch(1);
+            kit.loads.close();
+            worker.join().unwrap();
 
-        for answer in &answers {
-            match answer {
-                Ok(late) => assert_eq!(late.value(), Some(&value_of(1, 1))),
-                Err(error) => assert_eq!(error.kind(), ErrorKind::Panicked),
+            for answer in &answers {
+                match answer {
+                    Ok(late) => assert_eq!(late.value(), Some(&value_of(1, 1))),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::Panicked),
+                }
             }
-        }
-        assert!(answers.iter().any(Result::is_err));
-        assert_eq!(value(&again), Some(value_of(1, 1)));
-        kit.at_rest();
-    });
+            assert!(answers.iter().any(Result::is_err));
+            assert_eq!(value(&again), Some(value_of(1, 1)));
+            kit.at_rest();
+        },
+    );
 }
 
 /// The loader answers with a key whose `Hash` panics, so the batch ends in the middle: nobody is left
 /// waiting, and the loader thread goes on.
 #[test]
 fn flight_a_broken_batch_is_answered() {
-    run_model("flight_a_broken_batch_is_answered", 90, || {
+    run_model("flight_a_broken_batch_is_answered", 140, || {
         let kit = Kit::new(|call, key| match call.before {
             0 => Ok(Outcome::Value(SPOIL)),
             _ => fresh(call, key),
@@ -103,7 +107,7 @@ fn holding(truth: &Arc<Unseen>) -> Kit {
 /// that load brings, and neither does the bucket.
 #[test]
 fn flight_invalidated_is_not_joined() {
-    run_model("flight_invalidated_is_not_joined", 1000, || {
+    run_model("flight_invalidated_is_not_joined", 1900, || {
         let truth = Arc::new(Unseen::new(1));
         let kit = holding(&truth);
         let first = kit.request(&[1]);
@@ -129,7 +133,7 @@ fn flight_invalidated_is_not_joined() {
 /// joins the second.
 #[test]
 fn flight_ends_by_identity() {
-    run_model("flight_ends_by_identity", 400, || {
+    run_model("flight_ends_by_identity", 710, || {
         let kit = Kit::new(fresh);
         let begun = Arc::new(Promise::new());
         let (first, begins) = (kit.clone(), Arc::clone(&begun));
@@ -157,7 +161,7 @@ fn flight_ends_by_identity() {
 /// A `set` during a load that somebody waits for: a load that began before it does not overwrite it.
 #[test]
 fn flight_set_during_a_load_stays() {
-    run_model("flight_set_during_a_load_stays", 800, || {
+    run_model("flight_set_during_a_load_stays", 1200, || {
         let setting = Arc::new(Unseen::new(0));
         let kit = {
             let setting = Arc::clone(&setting);
@@ -186,7 +190,7 @@ fn flight_set_during_a_load_stays() {
 /// `set`, `invalidate`, `set` during one load, with a waiter: what was set last stays.
 #[test]
 fn flight_set_invalidate_set_during_a_load() {
-    run_model("flight_set_invalidate_set_during_a_load", 1000, || {
+    run_model("flight_set_invalidate_set_during_a_load", 1600, || {
         let writes = Arc::new(Unseen::new(0));
         let kit = {
             let writes = Arc::clone(&writes);
@@ -218,7 +222,7 @@ fn flight_set_invalidate_set_during_a_load() {
 /// them loads.
 #[test]
 fn flight_a_callers_own_loader_is_joined() {
-    run_model("flight_a_callers_own_loader_is_joined", 2000, || {
+    run_model("flight_a_callers_own_loader_is_joined", 4300, || {
         let kit = Kit::new(fresh);
         let (worker, other) = (kit.clone(), kit.clone());
         let worker = thread::spawn(move || worker.loads.work());

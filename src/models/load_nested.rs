@@ -28,7 +28,7 @@ fn made_of_two(call: &Call<'_>, key: u8) -> Result<Outcome<u64>, BoxError> {
 /// another loader thread: it is loaded once, and everybody has it.
 #[test]
 fn nested_takes_over_what_is_queued() {
-    run_model("nested_takes_over_what_is_queued", 4000, || {
+    run_model("nested_takes_over_what_is_queued", 6400, || {
         let kit = Kit::with(&single(), made_of_two);
         let first = kit.request(&[1]);
         let workers = [kit.clone(), kit.clone()];
@@ -50,7 +50,7 @@ fn nested_takes_over_what_is_queued() {
 /// The only loader thread is inside a loader that wants a queued key.
 #[test]
 fn nested_with_one_loader_thread() {
-    run_model("nested_with_one_loader_thread", 40, || {
+    run_model("nested_with_one_loader_thread", 66, || {
         let kit = Kit::with(&single(), made_of_two);
         let worker = kit.clone();
         let worker = thread::spawn(move || worker.loads.work());
@@ -67,7 +67,7 @@ fn nested_with_one_loader_thread() {
 /// Two loaders in a circle, on two threads: one is refused, both end.
 #[test]
 fn nested_circle_is_refused() {
-    run_model("nested_circle_is_refused", 1000, || {
+    run_model("nested_circle_is_refused", 1600, || {
         let refused = Arc::new(Unseen::new(0));
         let other = Arc::new(Unseen::new(0));
         let kit = {
@@ -102,7 +102,7 @@ fn nested_circle_is_refused() {
 /// runs the caller's flight in the caller's place.
 #[test]
 fn nested_leaves_a_callers_own_loader_alone() {
-    run_model("nested_leaves_a_callers_own_loader_alone", 600, || {
+    run_model("nested_leaves_a_callers_own_loader_alone", 1000, || {
         let kit = Kit::with(&single(), made_of_two);
         let first = kit.request(&[1]);
         let worker = kit.clone();
@@ -129,7 +129,7 @@ fn nested_leaves_a_callers_own_loader_alone() {
 /// asks for the other's key inside.
 #[test]
 fn nested_among_callers_own_loaders() {
-    run_model("nested_among_callers_own_loaders", 500, || {
+    run_model("nested_among_callers_own_loaders", 820, || {
         let kit = Kit::without_loader();
         let other = kit.clone();
         let other = thread::spawn(move || {
@@ -152,7 +152,7 @@ fn nested_among_callers_own_loaders() {
 /// joins the reload, and does not run it as well.
 #[test]
 fn nested_leaves_a_sweep_alone() {
-    run_model("nested_leaves_a_sweep_alone", 5000, || {
+    run_model("nested_leaves_a_sweep_alone", 8000, || {
         let kit = Kit::with(&single(), made_of_two);
         kit.set(2, 7);
         let sweep = kit.sweep(&[2]);
@@ -172,7 +172,7 @@ fn nested_leaves_a_sweep_alone() {
 /// A loader asks for its own key: refused at once.
 #[test]
 fn nested_own_key_is_refused() {
-    run_model("nested_own_key_is_refused", 40, || {
+    run_model("nested_own_key_is_refused", 70, || {
         let kit = Kit::new(|call, key| match kind(&call.fetch(key)) {
             Some(ErrorKind::Recursion) => fresh(call, key),
             _ => Ok(Outcome::Absent),

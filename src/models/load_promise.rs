@@ -32,7 +32,7 @@ impl Task {
 /// A task subscribes while the answer comes.
 #[test]
 fn promise_subscribe_against_answer() {
-    run_model("promise_subscribe_against_answer", 2, || {
+    run_model("promise_subscribe_against_answer", 3, || {
         let promise = Arc::new(Promise::new());
         let task = Arc::new(Task::default());
         let answering = Arc::clone(&promise);
@@ -52,7 +52,7 @@ fn promise_subscribe_against_answer() {
 /// one that is woken.
 #[test]
 fn promise_a_change_of_tasks_loses_no_wake_up() {
-    run_model("promise_a_change_of_tasks_loses_no_wake_up", 5, || {
+    run_model("promise_a_change_of_tasks_loses_no_wake_up", 7, || {
         let promise = Arc::new(Promise::new());
         let tasks = [Arc::new(Task::default()), Arc::new(Task::default())];
         let answering = Arc::clone(&promise);
@@ -76,7 +76,7 @@ fn promise_a_change_of_tasks_loses_no_wake_up() {
 /// Two answers: one stands, and both waiters see that one.
 #[test]
 fn promise_is_answered_once() {
-    run_model("promise_is_answered_once", 70, || {
+    run_model("promise_is_answered_once", 110, || {
         let promise = Arc::new(Promise::new());
         let answering = [1, 2].map(|answer| {
             let promise = Arc::clone(&promise);

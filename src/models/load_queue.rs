@@ -15,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A miss, at any moment of a loader thread's way to sleep: it is loaded.
 #[test]
 fn queue_a_loader_about_to_sleep_is_woken() {
-    run_model("queue_a_loader_about_to_sleep_is_woken", 30, || {
+    run_model("queue_a_loader_about_to_sleep_is_woken", 45, || {
         let kit = Kit::new(fresh);
         let worker = kit.clone();
         let worker = thread::spawn(move || worker.loads.work());
@@ -30,7 +30,7 @@ fn queue_a_loader_about_to_sleep_is_woken() {
 /// loader threads are woken as there is work for.
 #[test]
 fn queue_wakes_a_loader_for_each_batch() {
-    run_model("queue_wakes_a_loader_for_each_batch", 1000, || {
+    run_model("queue_wakes_a_loader_for_each_batch", 2400, || {
         let second = Arc::new(Promise::new());
         let config = Config {
             batch_size: 1,
@@ -58,7 +58,7 @@ fn queue_wakes_a_loader_for_each_batch() {
 /// The answer against the clock: the waiter has one or the other, and leaves nothing behind.
 #[test]
 fn queue_answer_against_timeout() {
-    run_model("queue_answer_against_timeout", 200, || {
+    run_model("queue_answer_against_timeout", 410, || {
         let kit = Kit::new(fresh);
         let requested = kit.request(&[1]);
         let flight = &requested.flights[0];
@@ -85,7 +85,7 @@ fn queue_answer_against_timeout() {
 /// No answer ever: the time moves at any moment of the waiter's way to sleep, and it gives up.
 #[test]
 fn queue_timeout_without_an_answer() {
-    run_model("queue_timeout_without_an_answer", 20, || {
+    run_model("queue_timeout_without_an_answer", 33, || {
         let kit = Kit::new(fresh);
         let time = kit.time.clone();
         let time = thread::spawn(move || {
@@ -106,7 +106,7 @@ fn queue_timeout_without_an_answer() {
 /// A loader that waits for company, and the time that ends the wait: the miss is loaded, alone or not.
 #[test]
 fn queue_lingering_ends() {
-    run_model("queue_lingering_ends", 600, || {
+    run_model("queue_lingering_ends", 980, || {
         let config = Config {
             linger: SECOND,
             ..config()
@@ -129,7 +129,7 @@ fn queue_lingering_ends() {
 /// wherever that stands on its way into the queue and out of it.
 #[test]
 fn queue_a_reload_that_is_missed_is_promoted() {
-    run_model("queue_a_reload_that_is_missed_is_promoted", 4000, || {
+    run_model("queue_a_reload_that_is_missed_is_promoted", 7100, || {
         let kit = Kit::new(fresh);
         kit.set(1, 7);
         let (worker, other) = (kit.clone(), kit.clone());
@@ -154,7 +154,7 @@ fn queue_a_reload_that_is_missed_is_promoted() {
 /// Among queued reloads, the one that somebody waits for is loaded first.
 #[test]
 fn queue_a_promoted_reload_goes_first() {
-    run_model("queue_a_promoted_reload_goes_first", 10, || {
+    run_model("queue_a_promoted_reload_goes_first", 26, || {
         let config = Config {
             batch_size: 1,
             ..config()
@@ -179,7 +179,7 @@ fn queue_a_promoted_reload_goes_first() {
 /// Room for one: of two callers with different keys each gets its value or is refused at once.
 #[test]
 fn queue_a_full_queue_refuses() {
-    run_model("queue_a_full_queue_refuses", 1000, || {
+    run_model("queue_a_full_queue_refuses", 1500, || {
         let config = Config {
             queue_capacity: 1,
             ..config()

@@ -54,7 +54,7 @@ impl Refreshed {
 /// `publish` while the refresher is stopped: done, or closed, and never no answer.
 #[test]
 fn refresh_publish_against_stop() {
-    run_model("refresh_publish_against_stop", 200, || {
+    run_model("refresh_publish_against_stop", 330, || {
         let kit = Kit::new(fresh);
         kit.set(1, 7);
         let mut refreshed = Refreshed::new(kit, None);
@@ -73,7 +73,7 @@ fn refresh_publish_against_stop() {
 /// `publish` holds what its caller wrote before, whatever the refresher is at.
 #[test]
 fn refresh_publish_holds_what_was_written() {
-    run_model("refresh_publish_holds_what_was_written", 500, || {
+    run_model("refresh_publish_holds_what_was_written", 780, || {
         let mut refreshed = Refreshed::new(Kit::new(fresh), None);
         let first = refreshed.control.ask(|requests| &mut requests.publish);
         refreshed.kit.set(1, 7);
@@ -91,7 +91,7 @@ fn refresh_publish_holds_what_was_written() {
 /// A refresh by key, and the whole bucket is stopped meanwhile, as a shutdown does it.
 #[test]
 fn refresh_sweep_against_shutdown() {
-    run_model("refresh_sweep_against_shutdown", 400, || {
+    run_model("refresh_sweep_against_shutdown", 660, || {
         let kit = Kit::new(fresh);
         kit.set(1, 7);
         let worker = kit.clone();
@@ -112,7 +112,7 @@ fn refresh_sweep_against_shutdown() {
 /// A refresh by key ends by itself, and the refresher learns of it.
 #[test]
 fn refresh_sweep_ends() {
-    run_model("refresh_sweep_ends", 2000, || {
+    run_model("refresh_sweep_ends", 4000, || {
         let kit = Kit::new(fresh);
         kit.set(1, 7);
         let worker = kit.clone();
@@ -133,7 +133,7 @@ fn refresh_sweep_ends() {
 /// A key is invalidated while a sweep reloads it: a load that began before does not bring it back.
 #[test]
 fn refresh_sweep_does_not_bring_back() {
-    run_model("refresh_sweep_does_not_bring_back", 100, || {
+    run_model("refresh_sweep_does_not_bring_back", 150, || {
         let gone = Arc::new(Unseen::new(0));
         let kit = {
             let gone = Arc::clone(&gone);
@@ -183,7 +183,7 @@ impl DatasetLoader<u8, u64> for Arc<Dataset> {
 /// brought is there whole or not at all.
 #[test]
 fn refresh_dataset_against_stop() {
-    run_model("refresh_dataset_against_stop", 200, || {
+    run_model("refresh_dataset_against_stop", 440, || {
         let fetcher = Arc::new(Fetcher::new(Box::new(Dataset::new())));
         let mut refreshed = Refreshed::new(Kit::without_loader(), Some(Arc::clone(&fetcher)));
         let thread = {
@@ -212,7 +212,7 @@ fn refresh_dataset_against_stop() {
 /// back, it is read again for who asked.
 #[test]
 fn refresh_dataset_against_clear() {
-    run_model("refresh_dataset_against_clear", 8000, || {
+    run_model("refresh_dataset_against_clear", 12000, || {
         let dataset = Dataset::new();
         let fetcher = Arc::new(Fetcher::new(Box::new(Arc::clone(&dataset))));
         let mut refreshed = Refreshed::new(Kit::without_loader(), Some(Arc::clone(&fetcher)));

@@ -22,7 +22,7 @@ fn look(data: &Data) -> (u64, Option<u8>) {
 
 #[test]
 fn epochs_never_go_back() {
-    run_model("epochs_never_go_back", 100, || {
+    run_model("epochs_never_go_back", 500, || {
         let (data, mut folder) = store([]);
         let reader = spawn(&data, |data| {
             let (first, second) = (look(data), look(data));
@@ -46,7 +46,7 @@ fn epochs_never_go_back() {
 /// two who asked.
 #[test]
 fn publish_and_observe() {
-    run_model("publish_and_observe", 100, || {
+    run_model("publish_and_observe", 60000, || {
         let (data, _) = store([]);
         let control = Arc::new(Control::new(Arc::clone(data.0.bell())));
         let refresher = refresher(&data, &control);

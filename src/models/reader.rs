@@ -28,7 +28,7 @@ impl Handle {
 
 #[test]
 fn reader_handle_sees_its_own_write() {
-    run_model("reader_handle_sees_its_own_write", 100, || {
+    run_model("reader_handle_sees_its_own_write", 10000, || {
         let (data, mut folder) = store([(1, 10)]);
         let mut handle = Handle::of(&data);
         let writer = spawn(&data, move |data| {
@@ -43,7 +43,7 @@ fn reader_handle_sees_its_own_write() {
 
 #[test]
 fn reader_handle_sees_what_it_is_told_of() {
-    run_model("reader_handle_sees_what_it_is_told_of", 100, || {
+    run_model("reader_handle_sees_what_it_is_told_of", 9800, || {
         let (data, mut folder) = store([(1, 10)]);
         let mut handle = Handle::of(&data);
         let written = Arc::new(AtomicBool::new(false));
@@ -68,7 +68,7 @@ fn reader_handle_sees_what_it_is_told_of() {
 /// Nor does a thread go back that reads now through its handle and now without.
 #[test]
 fn reader_handle_never_goes_back() {
-    run_model("reader_handle_never_goes_back", 1000, || {
+    run_model("reader_handle_never_goes_back", 76000, || {
         let (data, mut folder) = store([]);
         data.set(1, 10);
         let mut handle = Handle::of(&data);

@@ -4,7 +4,7 @@ use super::support::{run_model, spawn, store};
 
 #[test]
 fn set_if_absent_twice() {
-    run_model("set_if_absent_twice", 1000, || {
+    run_model("set_if_absent_twice", 39000, || {
         let (data, mut folder) = store([]);
         let first = spawn(&data, |data| data.set_if_absent(1, 20));
         let second = spawn(&data, |data| data.set_if_absent(1, 30));
@@ -20,7 +20,7 @@ fn set_if_absent_twice() {
 
 #[test]
 fn set_if_absent_against_set() {
-    run_model("set_if_absent_against_set", 1000, || {
+    run_model("set_if_absent_against_set", 52000, || {
         let (data, mut folder) = store([]);
         let plain = spawn(&data, |data| data.set(1, 20));
         let conditional = spawn(&data, |data| {
@@ -37,7 +37,7 @@ fn set_if_absent_against_set() {
 
 #[test]
 fn set_if_absent_against_invalidate() {
-    run_model("set_if_absent_against_invalidate", 1000, || {
+    run_model("set_if_absent_against_invalidate", 100000, || {
         let (data, mut folder) = store([]);
         data.set(1, 10);
         let gone = spawn(&data, |data| data.invalidate(1));

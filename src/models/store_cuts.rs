@@ -15,7 +15,7 @@ fn assert_cut(data: &Data, cause: u8, effect: u8) {
 
 #[test]
 fn cut_of_one_writer() {
-    run_model("cut_of_one_writer", 100, || {
+    run_model("cut_of_one_writer", 970, || {
         let (data, mut folder) = store([]);
         let writer = spawn(&data, |data| {
             data.set(1, 1);
@@ -31,7 +31,7 @@ fn cut_of_one_writer() {
 
 #[test]
 fn cut_between_two_writers() {
-    run_model("cut_between_two_writers", 1000, || {
+    run_model("cut_between_two_writers", 16000, || {
         let (data, mut folder) = store([]);
         let first = spawn(&data, |data| data.set(1, 1));
         let second = spawn(&data, |data| {
@@ -49,7 +49,7 @@ fn cut_between_two_writers() {
 
 #[test]
 fn cut_of_a_group() {
-    run_model("cut_of_a_group", 100, || {
+    run_model("cut_of_a_group", 550, || {
         let (data, mut folder) = store([]);
         let writer = spawn(&data, |data| data.set_many([(1, 1), (2, 2)]));
         folder.fold(&data.0);

@@ -36,19 +36,19 @@ fn began_before(folds: usize, act: fn(&Data), left: Option<u8>) -> impl Fn() {
 #[test]
 fn load_that_began_before_a_set() {
     let model = began_before(1, |data| data.set(1, 20), Some(20));
-    run_model("load_that_began_before_a_set", 1000, model);
+    run_model("load_that_began_before_a_set", 65000, model);
 }
 
 #[test]
 fn load_that_began_before_an_invalidation() {
     let model = began_before(1, |data| data.invalidate(1), None);
-    run_model("load_that_began_before_an_invalidation", 1000, model);
+    run_model("load_that_began_before_an_invalidation", 65000, model);
 }
 
 /// The write may be folded away, and that fold be followed by another, before the result comes in.
 #[test]
 fn load_over_two_folds() {
-    run_model("load_over_two_folds", 100, || {
+    run_model("load_over_two_folds", 5200, || {
         let (data, mut folder) = store([]);
         let load = data.0.begin_load();
         let number = load.number();
@@ -67,7 +67,7 @@ fn load_over_two_folds() {
 /// whenever the load begins.
 #[test]
 fn load_that_begins_meanwhile() {
-    run_model("load_that_begins_meanwhile", 1000, || {
+    run_model("load_that_begins_meanwhile", 68000, || {
         let (data, mut folder) = store([]);
         let source = Arc::new(AtomicU64::new(10));
         let writer = {
@@ -94,7 +94,7 @@ fn load_that_begins_meanwhile() {
 /// Two sets at a time, of which the one with the lower number may come in last.
 #[test]
 fn load_against_a_late_set() {
-    run_model("load_against_a_late_set", 100, || {
+    run_model("load_against_a_late_set", 52000, || {
         let (data, mut folder) = store([]);
         let late = spawn(&data, |data| data.set(1, 20));
         let loader = spawn(&data, |data| {

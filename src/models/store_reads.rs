@@ -35,19 +35,19 @@ fn own_write<const N: usize>(
 #[test]
 fn own_write_of_a_present_key() {
     let model = own_write(1, [(1, 10)], |data| data.set(1, 20), Some(20));
-    run_model("own_write_of_a_present_key", 100, model);
+    run_model("own_write_of_a_present_key", 1500, model);
 }
 
 #[test]
 fn own_write_of_a_fresh_key_over_two_folds() {
     let model = own_write(2, [], |data| data.set(1, 20), Some(20));
-    run_model("own_write_of_a_fresh_key_over_two_folds", 100, model);
+    run_model("own_write_of_a_fresh_key_over_two_folds", 2000, model);
 }
 
 #[test]
 fn own_invalidation() {
     let model = own_write(1, [(1, 10)], |data| data.invalidate(1), None);
-    run_model("own_invalidation", 100, model);
+    run_model("own_invalidation", 1500, model);
 }
 
 /// Of two reads of one thread the second is not the older one.
@@ -73,14 +73,14 @@ fn never_back(between: Option<u8>) -> impl Fn() {
 
 #[test]
 fn never_back_on_a_clean_table() {
-    run_model("never_back_on_a_clean_table", 1000, never_back(None));
+    run_model("never_back_on_a_clean_table", 170000, never_back(None));
 }
 
 #[test]
 fn never_back_with_the_key_in_the_overlay() {
     run_model(
         "never_back_with_the_key_in_the_overlay",
-        1000,
+        41000,
         never_back(Some(20)),
     );
 }
@@ -88,7 +88,7 @@ fn never_back_with_the_key_in_the_overlay() {
 /// Who is told of a value by somebody who saw it, sees it as well.
 #[test]
 fn a_value_passed_on_is_seen() {
-    run_model("a_value_passed_on_is_seen", 1000, || {
+    run_model("a_value_passed_on_is_seen", 71000, || {
         let (data, mut folder) = store([(1, 10)]);
         let writer = spawn(&data, |data| data.set(1, 20));
         let told = Arc::new(AtomicBool::new(false));

@@ -11,7 +11,7 @@ fn dataset(data: &Data) -> Table<u8, u8> {
 /// Who has seen that the bucket was cleared is not cleared afterwards.
 #[test]
 fn clear_against_a_set() {
-    run_model("clear_against_a_set", 100, || {
+    run_model("clear_against_a_set", 30, || {
         let (data, mut folder) = store([(2, 2)]);
         let writer = spawn(&data, |data| {
             let cleared = data.peek(2).is_none();
@@ -34,7 +34,7 @@ fn clear_against_a_set() {
 
 #[test]
 fn clear_against_a_group() {
-    run_model("clear_against_a_group", 100, || {
+    run_model("clear_against_a_group", 20, || {
         let (data, mut folder) = store([]);
         let writer = spawn(&data, |data| data.set_many([(1, 1), (2, 2)]));
         folder.clear(&data.0);
@@ -49,7 +49,7 @@ fn clear_against_a_group() {
 
 #[test]
 fn clear_against_a_load() {
-    run_model("clear_against_a_load", 100, || {
+    run_model("clear_against_a_load", 15, || {
         let (data, mut folder) = store([(1, 10)]);
         let load = data.0.begin_load();
         let number = load.number();
@@ -66,7 +66,7 @@ fn clear_against_a_load() {
 /// A set that the clear has swallowed still ends the loads that began before it.
 #[test]
 fn clear_against_a_load_and_a_set() {
-    run_model("clear_against_a_load_and_a_set", 100, || {
+    run_model("clear_against_a_load_and_a_set", 15, || {
         let (data, mut folder) = store([]);
         let loader = spawn(&data, |data| {
             let load = data.0.begin_load();
@@ -83,7 +83,7 @@ fn clear_against_a_load_and_a_set() {
 /// What is written after a dataset's fetch began is laid over it.
 #[test]
 fn dataset_against_a_set() {
-    run_model("dataset_against_a_set", 100, || {
+    run_model("dataset_against_a_set", 830, || {
         let (data, mut folder) = store([(1, 10)]);
         folder.begin_dataset(&data.0);
         let dataset = dataset(&data);
@@ -100,7 +100,7 @@ fn dataset_against_a_set() {
 /// Also if it is folded before the dataset comes.
 #[test]
 fn dataset_after_a_fold() {
-    run_model("dataset_after_a_fold", 100, || {
+    run_model("dataset_after_a_fold", 7300, || {
         let (data, mut folder) = store([(1, 10)]);
         folder.begin_dataset(&data.0);
         data.set(2, 2);
@@ -117,7 +117,7 @@ fn dataset_after_a_fold() {
 /// What a load brings that began before the fetch is older than the dataset.
 #[test]
 fn dataset_against_an_older_load() {
-    run_model("dataset_against_an_older_load", 100, || {
+    run_model("dataset_against_an_older_load", 400, || {
         let (data, mut folder) = store([(1, 10)]);
         let load = data.0.begin_load();
         let number = load.number();
@@ -135,7 +135,7 @@ fn dataset_against_an_older_load() {
 /// What a load brings that began after the fetch is newer.
 #[test]
 fn dataset_against_a_younger_load() {
-    run_model("dataset_against_a_younger_load", 100, || {
+    run_model("dataset_against_a_younger_load", 460, || {
         let (data, mut folder) = store([(1, 10)]);
         folder.begin_dataset(&data.0);
         let dataset = dataset(&data);

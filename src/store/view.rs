@@ -84,7 +84,7 @@ impl<K: Eq, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.current.table.find(hash, key)
+        self.current.table.hit(hash, key)
     }
 
     /// Where the hit path found nothing: the overlays, newest first, then the table's entry even if it
@@ -95,6 +95,9 @@ impl<K: Eq, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
+        if let Some(value) = self.current.table.find(hash, key) {
+            return Found::Table(value);
+        }
         if let Some(write) = self.overlaid(hash, key) {
             return Found::Overlay(write);
         }

@@ -1,224 +1,228 @@
-//! One level of a table: headers, dense entries, and what overflowed.
+//! One level of a table: headers and dense entries, and what a lookup does with them.
 
 use std::borrow::Borrow;
 use std::mem;
+use std::ops::Range;
 
-use crate::sync::{atomic::AtomicU64, order};
+use crate::sync::{atomic::AtomicU64, fault, order};
+use crate::table::build::suits;
 use crate::table::discard;
-use crate::table::header::{Header, Tag, remix, shelf_of};
-use crate::table::list::List;
+use crate::table::header::{Header, LANES, Layout};
 
-/// Shelves of up to four entries, and the next level for the keys that found no room.
-pub(super) struct Level<K, V> {
-    /// One word a shelf; bits are only ever cleared, by marks.
-    pub(super) headers: Box<[AtomicU64]>,
-    /// In order of shelves, without gaps.
+/// Shelves of up to four entries. The low bits of a hash choose the shelf.
+pub(super) struct Level<K, V, L: Layout> {
+    /// A power of two, or none. A bit is only ever set, by marks.
+    pub(super) headers: Box<[L::Word]>,
+    /// For each block of shelves, where its entries begin; none if there is one block only.
+    pub(super) bases: Box<[Base]>,
+    /// In order of shelves and lanes, without gaps.
     pub(super) entries: Box<[(K, V)]>,
-    pub(super) overflow: Overflow<K, V>,
+    /// One bit for each entry.
+    pub(super) marks: Box<[AtomicU64]>,
+    /// Some header of a shelf without entries could not say where those after it begin: the shelves
+    /// cannot be told apart any more, though every key is found. Nothing but a hasher that puts most keys
+    /// on few shelves leads here.
+    pub(super) lost: bool,
 }
 
-/// What comes after a level.
-pub(super) enum Overflow<K, V> {
-    None,
-    Level(Box<Level<K, V>>),
-    List(Box<List<K, V>>),
+/// What a header's start is counted from: a bit less than the index of a block's first entry, so that
+/// the start is not negative if the shelf's first lane is not its first entry's.
+#[derive(Clone, Copy)]
+pub(super) struct Base(u32);
+
+impl Base {
+    pub(super) const ZERO: Self = Base(0);
+
+    pub(super) fn before(first: usize) -> Self {
+        // A level has fewer entries than there are numbers: `build` asks.
+        Base((first as u32).wrapping_sub(LANES as u32 - 1))
+    }
+
+    #[inline(always)]
+    pub(super) fn index(self, start: usize) -> usize {
+        self.0.wrapping_add(start as u32) as usize
+    }
+
+    /// What a header has to say for this index.
+    pub(super) fn start(self, index: usize) -> usize {
+        (index as u32).wrapping_sub(self.0) as usize
+    }
 }
 
-impl<K, V> Level<K, V> {
+/// Where a lookup ended.
+pub(super) enum Found<T> {
+    Here(T),
+    Nowhere,
+    /// Not here, but the next level may have it.
+    Further,
+}
+
+impl<T> Found<T> {
+    /// This, or what is found further on.
+    pub(super) fn or(self, further: impl FnOnce() -> Self) -> Self {
+        match self {
+            Found::Further => further(),
+            found => found,
+        }
+    }
+}
+
+impl<K, V, L: Layout> Level<K, V, L> {
     pub(super) fn empty() -> Self {
         Level {
             headers: Box::default(),
             entries: Box::default(),
-            overflow: Overflow::None,
+            marks: Box::default(),
+            bases: Box::default(),
+            lost: false,
         }
     }
 
-    /// The read path. Everything that is rare is behind the one call at its end.
+    /// The short way of a lookup, from a hash's [`home`](Self::home) on: finds nearly every key that is
+    /// here and has no marked neighbour.
     #[inline(always)]
-    pub(super) fn find<Q>(&self, mixed: u64, key: &Q) -> Option<&V>
+    pub(super) fn hit<Q>(&self, (shelf, header): (usize, Header), hash: u64, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let word = self.headers.get(shelf_of(mixed, self.headers.len()))?;
-        let header = Header::from_word(word.load(order::MARK_LOOK));
-        if let Some(lane) = header.matches(Tag::of(mixed)).next() {
-            // A lane that matches by chance may be past the shelf, or past the end.
-            if let Some((known, value)) = self.entries.get(header.start() + lane)
-                && known.borrow() == key
-            {
-                return Some(value);
-            }
-        } else if !header.overflows() {
-            return None;
-        }
-        self.find_further(mixed, key)
+        let (known, value) = self.entries.get(self.place(shelf, header, hash)?)?;
+        (known.borrow() == key).then_some(value)
     }
 
-    /// Finds what is not in the first lane that matches: about one key in a hundred.
-    #[cold]
-    #[inline(never)]
-    fn find_further<Q>(&self, mixed: u64, key: &Q) -> Option<&V>
+    /// Finds a key that is not marked.
+    pub(super) fn find<Q>(&self, hash: u64, key: &Q) -> Found<&V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let word = self.headers.get(shelf_of(mixed, self.headers.len()))?;
-        let header = Header::from_word(word.load(order::MARK_LOOK));
-        for lane in header.matches(Tag::of(mixed)) {
-            // A lane that is reported by chance may hold a marked entry, and that of this very key.
-            if header.fingerprint(lane) != 0
-                && let Some((known, value)) = self.entries.get(header.start() + lane)
-                && known.borrow() == key
-            {
-                return Some(value);
-            }
-        }
-        if !header.overflows() {
-            return None;
-        }
-        match &self.overflow {
-            Overflow::None => None,
-            Overflow::Level(level) => level.find(remix(mixed), key),
-            Overflow::List(list) => list.find(remix(mixed), key),
-        }
-    }
-
-    /// Returns a key's value, marked or not, and its place in the order of `iter`.
-    pub(super) fn find_any<Q>(&self, mixed: u64, key: &Q) -> Option<(usize, &V)>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        let shelf = shelf_of(mixed, self.headers.len());
-        let header = self.header(shelf)?;
-        if let Some((index, _)) = self.locate(shelf, header, mixed, key) {
-            return Some((index, &self.entries[index].1));
-        }
-        if !header.overflows() {
-            return None;
-        }
-        let (index, value) = match &self.overflow {
-            Overflow::None => None,
-            Overflow::Level(level) => level.find_any(remix(mixed), key),
-            Overflow::List(list) => list.find_any(remix(mixed), key),
-        }?;
-        Some((self.entries.len() + index, value))
-    }
-
-    pub(super) fn mark<Q>(&self, mixed: u64, key: &Q) -> bool
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        let shelf = shelf_of(mixed, self.headers.len());
-        let Some(header) = self.header(shelf) else {
-            return false;
+        let Some((shelf, header)) = self.home(hash) else {
+            return Found::Further;
         };
-        if let Some((_, lane)) = self.locate(shelf, header, mixed, key) {
-            if header.fingerprint(lane) != 0 {
-                self.headers[shelf].fetch_and(Header::unmarked_bits(lane), order::MARK);
+        match self.find_at(shelf, header, hash, key) {
+            Found::Here((index, _)) if header.has_mark::<L>() && self.is_marked(index) => {
+                Found::Nowhere
             }
-            return true;
+            Found::Here((_, value)) => Found::Here(value),
+            Found::Nowhere => Found::Nowhere,
+            Found::Further => Found::Further,
         }
-        header.overflows()
-            && match &self.overflow {
-                Overflow::None => false,
-                Overflow::Level(level) => level.mark(remix(mixed), key),
-                Overflow::List(list) => list.mark(remix(mixed), key),
-            }
     }
 
-    /// Iterates over the entries of this level and of those after it.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &(K, V)> {
-        let mut next = Some(self);
-        let mut last = None;
-        let mut entries = [].iter();
-        std::iter::from_fn(move || {
-            loop {
-                if let Some(entry) = entries.next() {
-                    return Some(entry);
+    fn is_marked(&self, index: usize) -> bool {
+        self.marks[index / 64].load(order::MARK_LOOK) & 1 << (index % 64) != 0
+    }
+
+    /// Returns a key's value, marked or not, and its index in `entries`.
+    pub(super) fn find_any<Q>(&self, hash: u64, key: &Q) -> Found<(usize, &V)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        match self.home(hash) {
+            Some((shelf, header)) => self.find_at(shelf, header, hash, key),
+            None => Found::Further,
+        }
+    }
+
+    fn find_at<Q>(&self, shelf: usize, header: Header, hash: u64, key: &Q) -> Found<(usize, &V)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let place = self.place(shelf, header.without_mark::<L>(), hash);
+        let place = place.unwrap_or(usize::MAX);
+        match self.entries.get(place) {
+            Some((known, value)) if known.borrow() == key => Found::Here((place, value)),
+            _ if header.has_more() => Found::Further,
+            _ => Found::Nowhere,
+        }
+    }
+
+    pub(super) fn mark<Q>(&self, hash: u64, key: &Q) -> Found<()>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let Some((shelf, header)) = self.home(hash) else {
+            return Found::Further;
+        };
+        match self.find_at(shelf, header, hash, key) {
+            Found::Here((index, _)) => {
+                // Who sees both bits need not set them: whoever learns of what we do next sees them too.
+                if header.has_mark::<L>() && self.is_marked(index) {
+                    return Found::Here(());
                 }
-                if let Some(level) = next.take() {
-                    entries = level.entries.iter();
-                    match &level.overflow {
-                        Overflow::None => {}
-                        Overflow::Level(level) => next = Some(level),
-                        Overflow::List(list) => last = Some(list),
-                    }
-                } else {
-                    entries = last.take()?.entries().iter();
+                if !fault::planted("entry_not_marked") {
+                    self.marks[index / 64].fetch_or(1 << (index % 64), order::MARK);
                 }
+                if !fault::planted("shelf_not_marked") {
+                    L::mark(&self.headers[shelf]);
+                }
+                Found::Here(())
             }
+            Found::Nowhere => Found::Nowhere,
+            Found::Further => Found::Further,
+        }
+    }
+
+    /// The only index at which a key with this hash can be. With a mark, where no key with it is.
+    #[inline(always)]
+    fn place(&self, shelf: usize, header: Header, hash: u64) -> Option<usize> {
+        let base = self.base_of(shelf)?;
+        Some(base.index(header.start() + header.lane(hash)))
+    }
+
+    /// The home shelf of a hash, if there are shelves.
+    #[inline(always)]
+    pub(super) fn home(&self, hash: u64) -> Option<(usize, Header)> {
+        // With no shelves this is out of bounds.
+        let shelf = hash as usize & self.headers.len().wrapping_sub(1);
+        Some((shelf, self.header(shelf)?))
+    }
+
+    #[inline(always)]
+    pub(super) fn header(&self, shelf: usize) -> Option<Header> {
+        self.headers.get(shelf).map(L::load)
+    }
+
+    #[inline(always)]
+    pub(super) fn base_of(&self, shelf: usize) -> Option<Base> {
+        if L::ONE_BLOCK {
+            return Some(Base::ZERO);
+        }
+        self.bases.get(shelf / L::BLOCK).copied()
+    }
+
+    /// Whether a copy with this many entries can have the same shelves.
+    pub(super) fn can_be_copied(&self, entries: usize) -> bool {
+        let shelves = self.headers.len();
+        shelves > 0 && !self.lost && suits(entries, shelves)
+    }
+
+    /// Returns the indices of the entries on some shelves that follow each other.
+    pub(super) fn entries_of(&self, shelves: Range<usize>) -> Range<usize> {
+        self.first_of(shelves.start)..self.first_of(shelves.end)
+    }
+
+    /// Returns the index of the first entry of this shelf or of those that follow.
+    pub(super) fn first_of(&self, shelf: usize) -> usize {
+        self.header(shelf).map_or(self.entries.len(), |header| {
+            let header = header.without_mark::<L>();
+            let base = self.base_of(shelf).unwrap_or(Base::ZERO);
+            base.index(header.start() + header.first_lane())
         })
     }
 
-    /// Moves all entries out, of this level and of those after it.
-    pub(super) fn into_entries(mut self) -> impl Iterator<Item = (K, V)> {
-        let mut parts = Vec::new();
-        let mut overflow = self.take_into(&mut parts);
-        loop {
-            match overflow {
-                Overflow::None => break,
-                Overflow::Level(mut level) => overflow = level.take_into(&mut parts),
-                Overflow::List(mut list) => {
-                    parts.push(list.take_entries());
-                    break;
-                }
-            }
-        }
-        parts.into_iter().flat_map(Box::into_iter)
-    }
-
-    fn take_into(&mut self, parts: &mut Vec<Box<[(K, V)]>>) -> Overflow<K, V> {
-        parts.push(mem::take(&mut self.entries));
-        mem::replace(&mut self.overflow, Overflow::None)
-    }
-
-    /// Returns the number of entries of this level and of those after it.
-    pub(super) fn len(&self) -> usize {
-        let rest = match &self.overflow {
-            Overflow::None => 0,
-            Overflow::Level(level) => level.len(),
-            Overflow::List(list) => list.entries().len(),
-        };
-        self.entries.len() + rest
-    }
-
-    pub(super) fn header(&self, shelf: usize) -> Option<Header> {
-        Some(Header::from_word(
-            self.headers.get(shelf)?.load(order::MARK_LOOK),
-        ))
-    }
-
-    /// Returns where the entries of a shelf end.
-    pub(super) fn end_of(&self, shelf: usize) -> usize {
-        self.header(shelf + 1)
-            .map_or(self.entries.len(), Header::start)
-    }
-
-    /// Finds a key on its shelf, marked or not: its index and its lane.
-    fn locate<Q>(&self, shelf: usize, header: Header, mixed: u64, key: &Q) -> Option<(usize, usize)>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        let tag = Tag::of(mixed);
-        let start = header.start();
-        (start..self.end_of(shelf))
-            .map(|index| (index, index - start))
-            .find(|&(index, lane)| {
-                let known = header.fingerprint(lane);
-                (known == tag.fingerprint(lane) || known == 0)
-                    && self.entries[index].0.borrow() == key
-            })
+    pub(super) fn take_entries(&mut self) -> Box<[(K, V)]> {
+        mem::take(&mut self.entries)
     }
 }
 
-impl<K, V> Drop for Level<K, V> {
+impl<K, V, L: Layout> Drop for Level<K, V, L> {
     fn drop(&mut self) {
         if mem::needs_drop::<(K, V)>() {
-            discard(mem::take(&mut self.entries).into_vec());
+            discard(self.take_entries().into_vec());
         }
     }
 }

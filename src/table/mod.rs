@@ -1,30 +1,34 @@
 //! The immutable hash table of a snapshot: built once, read by many, never changed but for marks.
 //!
-//! A small table has a [`direct`] part, in which each key has one place. A larger one has *levels*.
-//! Level 0 holds nearly all entries, dense and in order of the mixed hash, and one header word for each
-//! *shelf*, a run of up to four entries whose hashes fall together. A lookup loads one header, compares
-//! four fingerprints at once, and reads the entry. What does not fit on a shelf is in the next level,
-//! and at last in a sorted list, so that no hasher, not even a constant one, breaks anything but its own
-//! speed.
+//! A table is a few *levels*. The first holds nearly all entries, dense, and one header word for each
+//! *shelf*. The low bits of a key's hash choose its shelf. Two more bits of the hash choose its place
+//! among the up to four keys there; the header knows the position of those bits, which was found, when
+//! the shelf was filled, to give every key a place of its own. So a lookup loads a header, computes one
+//! index, and compares one key. No fingerprint is compared, and nothing is searched.
+//!
+//! What finds no place, about one key in two hundred, is in the next level, which knows keys by a mixed
+//! hash, and at last in a sorted list, so that no hasher, not even a constant one, breaks anything but
+//! its own speed.
 //!
 //! A *mark* says that an entry is superseded by something newer outside of the table. It makes the short
-//! way of a lookup miss the entry, so that a hit pays nothing for it.
+//! way of a lookup miss, so that a hit pays nothing for it.
 
 mod build;
-mod direct;
+mod draft;
 mod header;
 mod level;
 mod list;
 mod patch;
+mod rest;
 #[cfg(all(test, not(larder_loom), not(larder_shuttle)))]
 mod tests;
 
 use std::borrow::Borrow;
 
 use crate::contain::drop_contained;
-use crate::table::direct::{Direct, Found};
-use crate::table::header::mix;
-use crate::table::level::Level;
+use crate::table::header::{Narrow, Wide, mix};
+use crate::table::level::{Found, Level};
+use crate::table::rest::Rest;
 
 /// One key's part in [`Table::patched`]: its new value, or that it goes.
 #[derive(Clone, Debug)]
@@ -40,18 +44,21 @@ pub(crate) struct Change<K, V> {
 /// Hashes are the caller's: every method wants the hash of the key it is given, always from the
 /// same hasher. Dropping a table survives panics of the keys' and values' own `Drop`.
 pub(crate) struct Table<K, V> {
-    /// Nearly all entries of a small table, none of a large one.
-    direct: Direct<K, V>,
-    /// All others.
-    root: Level<K, V>,
+    /// Nearly all entries of a small table, by the user's own hashes.
+    small: Level<K, V, Wide>,
+    /// The same of a large one.
+    large: Level<K, V, Narrow>,
+    /// All others, by mixed hashes.
+    rest: Rest<K, V>,
 }
 
 impl<K, V> Table<K, V> {
     /// A table without entries. Does not allocate.
     pub(crate) fn empty() -> Self {
         Table {
-            direct: Direct::empty(),
-            root: Level::empty(),
+            small: Level::empty(),
+            large: Level::empty(),
+            rest: Rest::empty(),
         }
     }
 
@@ -66,7 +73,7 @@ impl<K, V> Table<K, V> {
         H: Fn(&K) -> u64,
         K: Eq,
     {
-        build::from_pairs(pairs.into_iter(), hash_of)
+        build::from_pairs(pairs.into_iter(), &hash_of)
     }
 
     /// Returns a table with the changes applied and no marks; this one stays as it is.
@@ -79,33 +86,34 @@ impl<K, V> Table<K, V> {
         K: Clone + Eq,
         V: Clone,
     {
-        patch::patched(self, changes, hash_of)
+        patch::patched(self, changes, &hash_of)
+    }
+
+    /// The short way of a lookup: returns the value of nearly every key that is here and not marked. What
+    /// it does not find is to be looked for with [`find`](Self::find).
+    #[inline(always)]
+    pub(crate) fn hit<Q>(&self, hash: u64, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        match self.small.home(hash) {
+            Some(home) => self.small.hit(home, hash, key),
+            None => self.large.hit(self.large.home(hash)?, hash, key),
+        }
     }
 
     /// Returns the value of a key that is here and not marked.
-    #[inline(always)]
     pub(crate) fn find<Q>(&self, hash: u64, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        match self.direct.find(hash, key) {
-            Some(Found::Here(value)) => Some(value),
-            Some(Found::Nowhere) => None,
-            Some(Found::Further) => self.find_further(hash, key),
-            None => self.root.find(mix(hash), key),
+        match self.small.find(hash, key).or(|| self.large.find(hash, key)) {
+            Found::Here(value) => Some(value),
+            Found::Nowhere => None,
+            Found::Further => self.rest.find(mix(hash), key),
         }
-    }
-
-    /// Finds what found no place in the direct part: one key in two hundred.
-    #[cold]
-    #[inline(never)]
-    fn find_further<Q>(&self, hash: u64, key: &Q) -> Option<&V>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        self.root.find(mix(hash), key)
     }
 
     /// Returns the value of a key that is here, marked or not.
@@ -123,12 +131,13 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        match self.direct.find_any(hash, key) {
+        let large = || self.large.find_any(hash, key);
+        match self.small.find_any(hash, key).or(large) {
             Found::Here(found) => Some(found),
             Found::Nowhere => None,
             Found::Further => {
-                let (index, value) = self.root.find_any(mix(hash), key)?;
-                Some((self.direct.entries().len() + index, value))
+                let (index, value) = self.rest.find_any(mix(hash), key)?;
+                Some((self.first_len() + index, value))
             }
         }
     }
@@ -141,22 +150,39 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        match self.direct.mark(hash, key) {
+        let large = || self.large.mark(hash, key);
+        match self.small.mark(hash, key).or(large) {
             Found::Here(()) => true,
             Found::Nowhere => false,
-            Found::Further => self.root.mark(mix(hash), key),
+            Found::Further => self.rest.mark(mix(hash), key),
         }
     }
 
     /// Iterates over all entries, also marked ones, in table order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        let entries = self.direct.entries().iter().chain(self.root.iter());
-        entries.map(|(key, value)| (key, value))
+        let first = self.small.entries.iter().chain(&self.large.entries);
+        first
+            .chain(self.rest.parts().flatten())
+            .map(|(key, value)| (key, value))
     }
 
     /// Returns the number of entries, also marked ones.
     pub(crate) fn len(&self) -> usize {
-        self.direct.entries().len() + self.root.len()
+        self.first_len() + self.rest.len()
+    }
+
+    fn first_len(&self) -> usize {
+        self.small.entries.len() + self.large.entries.len()
+    }
+
+    /// Returns the number of shelves of the first level.
+    fn shelves(&self) -> usize {
+        let first = self.small.headers.len() + self.large.headers.len();
+        if first > 0 {
+            first
+        } else {
+            self.rest.level.headers.len()
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -165,8 +191,9 @@ impl<K, V> Table<K, V> {
 
     /// Moves all entries out.
     fn into_entries(mut self) -> impl Iterator<Item = (K, V)> {
-        let direct = self.direct.take_entries().into_iter();
-        direct.chain(self.root.into_entries())
+        let first = self.small.take_entries().into_iter();
+        let large = self.large.take_entries().into_iter();
+        first.chain(large).chain(self.rest.into_entries())
     }
 
     /// Drops all entries here and now; a panic in one's `Drop` does not stop the others.

@@ -1,25 +1,51 @@
-//! A new level from an old one and a few changes, copied shelf by shelf.
+//! A new table from an old one and a few changes, copied shelf by shelf.
 
 use std::mem;
-use std::num::NonZeroU8;
-use std::ops::Range;
 
-use crate::table::build::{
-    self, Draft, Item, build_level, build_overflow, shelves_for, shelves_for_shrinking, suits,
-};
-use crate::table::direct::{self, Direct};
-use crate::table::header::{Tag, mix, remix, shelf_of};
-use crate::table::level::{Level, Overflow};
+use crate::table::build::{self, Item, build_next, build_rest, shelves_for};
+use crate::table::draft::Draft;
+use crate::table::header::{Header, LANES, Layout, mix, remix};
+use crate::table::level::{Found, Level};
+use crate::table::rest::{Next, Rest};
 use crate::table::{Change, Table};
 
 /// Applies changes of distinct keys to a table.
-///
-/// A small table is built anew, a large one copied.
 pub(super) fn patched<K, V, H>(
     table: &Table<K, V>,
     changes: Vec<Change<K, V>>,
-    hash_of: H,
+    hash_of: &H,
 ) -> Table<K, V>
+where
+    H: Fn(&K) -> u64,
+    K: Clone + Eq,
+    V: Clone,
+{
+    let patch = Patch { hash_of, depth: 0 };
+    let empty = Table::empty();
+    let patched = if !table.small.headers.is_empty() {
+        let patched = patch.first(&table.small, &table.rest, changes);
+        patched.map(|(small, rest)| Table {
+            small,
+            rest,
+            ..empty
+        })
+    } else if !table.large.headers.is_empty() || table.is_empty() {
+        let patched = patch.first(&table.large, &table.rest, changes);
+        patched.map(|(large, rest)| Table {
+            large,
+            rest,
+            ..empty
+        })
+    } else {
+        // It is for a hasher whose low bits do not spread.
+        let changes = changes.into_iter().map(|change| change.hashed(mix));
+        let rest = patch.deeper().rest(&table.rest, changes.collect());
+        Ok(Table { rest, ..empty })
+    };
+    patched.unwrap_or_else(|changes| rebuilt(table, changes, hash_of))
+}
+
+fn rebuilt<K, V, H>(table: &Table<K, V>, changes: Vec<Change<K, V>>, hash_of: &H) -> Table<K, V>
 where
     H: Fn(&K) -> u64,
     K: Clone + Eq,
@@ -29,157 +55,167 @@ where
         let (place, _) = table.locate(change.hash, &change.key)?;
         Some(place)
     });
-    let was_small = !table.direct.entries().is_empty();
-    if was_small || plan.count <= direct::MAX_ENTRIES {
-        let kept = plan.kept(table.iter()).map(|(key, value)| Item {
-            hash: hash_of(key),
-            key: key.clone(),
-            value: value.clone(),
-        });
-        let added = changes.into_iter().filter_map(Change::into_item);
-        return build::from_items(kept.chain(added), plan.count);
-    }
-    let mixed = changes.into_iter().map(|change| Change {
-        hash: mix(change.hash),
-        ..change
+    let kept = plan.kept(table.iter()).map(|(key, value)| Item {
+        hash: hash_of(key),
+        key: key.clone(),
+        value: value.clone(),
     });
-    let patch = Patch {
-        hash_of: &hash_of,
-        depth: 0,
-    };
-    Table {
-        direct: Direct::empty(),
-        root: patch.apply(&table.root, mixed.collect(), plan),
-    }
+    let added = changes.into_iter().filter_map(Change::into_item);
+    build::from_items(kept.chain(added), plan.count, hash_of)
 }
 
-/// What stays the same while one level is patched.
+/// A table's first level and what follows it.
+type Parts<K, V, L> = (Level<K, V, L>, Rest<K, V>);
+
+/// What stays the same while one level of a table is patched.
 struct Patch<'a, H> {
     hash_of: &'a H,
+    /// How often the hashes of this level have been mixed.
     depth: u32,
 }
 
 impl<H> Patch<'_, H> {
-    /// Applies changes, of which the level has the hashes.
-    fn level<K, V>(&self, level: &Level<K, V>, pending: Vec<Change<K, V>>) -> Level<K, V>
-    where
-        H: Fn(&K) -> u64,
-        K: Clone + Eq,
-        V: Clone,
-    {
-        let plan = Plan::new(level.len(), &pending, |change| {
-            let (place, _) = level.find_any(change.hash, &change.key)?;
-            Some(place)
-        });
-        self.apply(level, pending, plan)
-    }
-
-    /// Copies the level, if its number of shelves suits the new number of entries, or rebuilds it.
-    fn apply<K, V>(
-        &self,
-        level: &Level<K, V>,
-        mut pending: Vec<Change<K, V>>,
-        plan: Plan,
-    ) -> Level<K, V>
-    where
-        H: Fn(&K) -> u64,
-        K: Clone + Eq,
-        V: Clone,
-    {
-        pending.sort_unstable_by_key(|change| change.hash);
-        if suits(plan.count, level.headers.len()) {
-            return self.copy(level, pending);
+    /// What applies to the next level.
+    fn deeper(&self) -> Self {
+        Patch {
+            hash_of: self.hash_of,
+            depth: self.depth + 1,
         }
-        let shelves = if plan.count < level.len() {
-            shelves_for_shrinking(plan.count)
-        } else {
-            shelves_for(plan.count)
-        };
-        let kept = plan.kept(level.iter()).map(|(key, value)| Item {
-            hash: self.mixed(key),
-            key: key.clone(),
-            value: value.clone(),
-        });
-        build_level(
-            kept.chain(pending.into_iter().filter_map(Change::into_item)),
-            shelves,
-            self.depth,
-        )
     }
 
-    fn copy<K, V>(&self, level: &Level<K, V>, pending: Vec<Change<K, V>>) -> Level<K, V>
+    /// Applies changes to a table's first level and to what follows it. Gives the changes back if the
+    /// level had better be built anew.
+    fn first<K, V, L: Layout>(
+        &self,
+        level: &Level<K, V, L>,
+        rest: &Rest<K, V>,
+        changes: Vec<Change<K, V>>,
+    ) -> Result<Parts<K, V, L>, Vec<Change<K, V>>>
+    where
+        H: Fn(&K) -> u64,
+        K: Clone + Eq,
+        V: Clone,
+    {
+        let (changes, count) = in_order(level, changes);
+        if !level.can_be_copied(count) {
+            return Err(changes);
+        }
+        let (level, onward) = self.copy(level, changes, count);
+        let onward = onward.into_iter().map(|change| change.hashed(mix));
+        Ok((level, self.deeper().rest(rest, onward.collect())))
+    }
+
+    /// Applies changes to a level and to those after it: copies the level, if its number of shelves suits
+    /// the new number of entries, or rebuilds all.
+    fn rest<K, V>(&self, rest: &Rest<K, V>, changes: Vec<Change<K, V>>) -> Rest<K, V>
+    where
+        H: Fn(&K) -> u64,
+        K: Clone + Eq,
+        V: Clone,
+    {
+        let level = &rest.level;
+        let (changes, count) = in_order(level, changes);
+        if !level.can_be_copied(count) {
+            let plan = Plan::new(rest.len(), &changes, |change| {
+                let (place, _) = rest.find_any(change.hash, &change.key)?;
+                Some(place)
+            });
+            let kept = plan
+                .kept(rest.parts().flatten())
+                .map(|entry| self.item(entry));
+            let items = kept.chain(changes.into_iter().filter_map(Change::into_item));
+            return build_rest(items, shelves_for(plan.count), self.depth);
+        }
+        let (level, onward) = self.copy(level, changes, count);
+        let onward = onward.into_iter().map(|change| change.hashed(remix));
+        let next = self.next(&rest.next, onward.collect());
+        Rest { level, next }
+    }
+
+    /// Applies changes to what comes after a level.
+    fn next<K, V>(&self, old: &Next<K, V>, changes: Vec<Change<K, V>>) -> Next<K, V>
+    where
+        H: Fn(&K) -> u64,
+        K: Clone + Eq,
+        V: Clone,
+    {
+        let patch = self.deeper();
+        match old {
+            Next::Nothing => {
+                let items = changes.into_iter().filter_map(Change::into_item).collect();
+                build_next(items, patch.depth)
+            }
+            Next::Level(rest) => {
+                let rest = patch.rest(rest, changes);
+                if rest.len() == 0 {
+                    return Next::Nothing;
+                }
+                Next::Level(Box::new(rest))
+            }
+            Next::List(list) => {
+                let plan = Plan::new(list.entries().len(), &changes, |change| {
+                    let (place, _) = list.find_any(change.hash, &change.key)?;
+                    Some(place)
+                });
+                let kept = plan.kept(list.items()).map(|(hash, (key, value))| Item {
+                    hash,
+                    key: key.clone(),
+                    value: value.clone(),
+                });
+                let added = changes.into_iter().filter_map(Change::into_item);
+                build_next(kept.chain(added).collect(), patch.depth)
+            }
+        }
+    }
+
+    /// Copies a level with changes in order of its shelves, to about `count` entries. Returns also the
+    /// changes that belong to the next level, with the hashes of this one.
+    fn copy<K, V, L: Layout>(
+        &self,
+        level: &Level<K, V, L>,
+        changes: Vec<Change<K, V>>,
+        count: usize,
+    ) -> (Level<K, V, L>, Vec<Change<K, V>>)
     where
         H: Fn(&K) -> u64,
         K: Clone + Eq,
         V: Clone,
     {
         let shelves = level.headers.len();
-        let mut draft = Draft::new(shelves, level.entries.len() + pending.len());
+        let shelf_of = |change: &Change<K, V>| change.hash as usize & (shelves - 1);
+        let mut draft = Draft::new(shelves, count);
         let mut onward = Vec::new();
         let mut group = Vec::new();
-        let mut pending = pending.into_iter().peekable();
+        let mut changes = changes.into_iter().peekable();
         let mut done = 0;
         loop {
-            let shelf = pending
-                .peek()
-                .map_or(shelves, |change| shelf_of(change.hash, shelves));
-            self.copy_shelves(&mut draft, level, done..shelf);
+            let shelf = changes.peek().map_or(shelves, shelf_of);
+            if !draft.copy(level, done..shelf) {
+                for shelf in done..shelf {
+                    self.patch_shelf(&mut draft, level, shelf, &mut group);
+                    onward.append(&mut group);
+                }
+            }
             if shelf == shelves {
                 break;
             }
-            while let Some(change) = pending.next_if(|next| shelf_of(next.hash, shelves) == shelf) {
+            while let Some(change) = changes.next_if(|next| shelf_of(next) == shelf) {
                 group.push(change);
             }
             self.patch_shelf(&mut draft, level, shelf, &mut group);
             onward.append(&mut group);
             done = shelf + 1;
         }
-        for change in &mut onward {
-            change.hash = remix(change.hash);
-        }
-        let (mut copy, _) = draft.finish(shelves);
-        copy.overflow = self.overflow(&level.overflow, onward);
-        copy
-    }
-
-    /// Copies shelves that no change concerns.
-    fn copy_shelves<K, V>(
-        &self,
-        draft: &mut Draft<K, V>,
-        level: &Level<K, V>,
-        shelves: Range<usize>,
-    ) where
-        H: Fn(&K) -> u64,
-        K: Clone,
-        V: Clone,
-    {
-        let Some(first) = level.header(shelves.start) else {
-            return;
-        };
-        if shelves.is_empty() {
-            return;
-        }
-        let end = level.end_of(shelves.end - 1);
-        let headers = shelves.map(|shelf| {
-            // Read once: it may be marked at any moment.
-            let mut header = level.header(shelf).unwrap_or(first);
-            let entries = &level.entries[header.start()..level.end_of(shelf)];
-            if header.has_mark(entries.len()) {
-                for (lane, (key, _)) in entries.iter().enumerate() {
-                    let tag = Tag::of(self.mixed(key));
-                    header = header.with_fingerprint(lane, tag.fingerprint(lane));
-                }
-            }
-            header
-        });
-        draft.copy(headers, &level.entries[first.start()..end]);
+        let (level, spilled) = draft.finish();
+        onward.extend(spilled.into_iter().map(Change::adding));
+        (level, onward)
     }
 
     /// Copies a shelf with its changes. Leaves in `group` those that belong to the next level.
-    fn patch_shelf<K, V>(
+    fn patch_shelf<K, V, L: Layout>(
         &self,
-        draft: &mut Draft<K, V>,
-        level: &Level<K, V>,
+        draft: &mut Draft<K, V, L>,
+        level: &Level<K, V, L>,
         shelf: usize,
         group: &mut Vec<Change<K, V>>,
     ) where
@@ -187,122 +223,75 @@ impl<H> Patch<'_, H> {
         K: Clone + Eq,
         V: Clone,
     {
-        let Some(header) = level.header(shelf) else {
-            return;
-        };
-        let entries = &level.entries[header.start()..level.end_of(shelf)];
-        let mut rest = mem::take(group);
-        if header.overflows() {
-            draft.set_overflow();
-        }
-        for (lane, (key, value)) in entries.iter().enumerate() {
-            let change = rest.iter().position(|change| change.key == *key);
-            match change.map(|at| rest.swap_remove(at)) {
-                Some(change) => place(draft, change, group),
-                None => match NonZeroU8::new(header.fingerprint(lane)) {
-                    Some(known) if lane == draft.lane() => {
-                        draft.push(known, key.clone(), value.clone());
-                    }
-                    // It was marked, or an entry before it went, and lanes differ in fingerprints.
-                    _ => {
-                        let hash = self.mixed(key);
-                        let value = Some(value.clone());
-                        place(
-                            draft,
-                            Change {
-                                hash,
-                                key: key.clone(),
-                                value,
-                            },
-                            group,
-                        );
-                    }
-                },
+        let more = level.header(shelf).is_some_and(Header::has_more);
+        let mut items = Vec::with_capacity(LANES + group.len());
+        for entry in &level.entries[level.entries_of(shelf..shelf + 1)] {
+            match group.iter().position(|change| change.key == entry.0) {
+                Some(at) => items.extend(group.swap_remove(at).into_item()),
+                None => items.push(self.item(entry)),
             }
         }
-        if header.overflows() {
-            // Any of them may be in the next level already.
-            group.append(&mut rest);
-        } else {
-            for change in rest.drain(..) {
-                place(draft, change, group);
-            }
+        if !more {
+            items.extend(mem::take(group).into_iter().filter_map(Change::into_item));
         }
-        draft.seal();
+        // Else any of those that are left may be in the next level already.
+        draft.fill(items.into_iter(), more);
     }
 
-    /// Applies changes to what comes after a level.
-    fn overflow<K, V>(&self, old: &Overflow<K, V>, pending: Vec<Change<K, V>>) -> Overflow<K, V>
+    /// A copy of an entry on its way into this level.
+    fn item<K, V>(&self, (key, value): &(K, V)) -> Item<K, V>
     where
         H: Fn(&K) -> u64,
-        K: Clone + Eq,
+        K: Clone,
         V: Clone,
     {
-        let next = Patch {
-            hash_of: self.hash_of,
-            depth: self.depth + 1,
-        };
-        match old {
-            Overflow::None => {
-                let items = pending.into_iter().filter_map(Change::into_item).collect();
-                build_overflow(items, next.depth)
-            }
-            Overflow::Level(level) => {
-                let level = next.level(level, pending);
-                if level.len() == 0 {
-                    return Overflow::None;
-                }
-                Overflow::Level(Box::new(level))
-            }
-            Overflow::List(list) => {
-                let plan = Plan::new(list.entries().len(), &pending, |change| {
-                    list.find_any(change.hash, &change.key)
-                        .map(|(index, _)| index)
-                });
-                let kept = plan.kept(list.items()).map(|(hash, (key, value))| Item {
-                    hash,
-                    key: key.clone(),
-                    value: value.clone(),
-                });
-                let added = pending.into_iter().filter_map(Change::into_item);
-                build_overflow(kept.chain(added).collect(), next.depth)
-            }
+        let mut hash = (self.hash_of)(key);
+        for depth in 0..self.depth {
+            hash = if depth == 0 { mix(hash) } else { remix(hash) };
         }
-    }
-
-    /// Returns the mixed hash that a key has at this depth.
-    fn mixed<K>(&self, key: &K) -> u64
-    where
-        H: Fn(&K) -> u64,
-    {
-        (0..self.depth).fold(mix((self.hash_of)(key)), |mixed, _| remix(mixed))
+        Item {
+            hash,
+            key: key.clone(),
+            value: value.clone(),
+        }
     }
 }
 
-/// Puts a change, whose key is not in the next level, on the open shelf, or else in `onward`.
-fn place<K, V>(draft: &mut Draft<K, V>, change: Change<K, V>, onward: &mut Vec<Change<K, V>>) {
-    let Change {
-        hash,
-        key,
-        value: Some(value),
-    } = change
-    else {
-        return;
-    };
-    match draft.room_for(Tag::of(hash)) {
-        Some(fingerprint) => draft.push(fingerprint, key, value),
-        None => {
-            draft.set_overflow();
-            onward.push(Change {
-                hash,
-                key,
-                value: Some(value),
-            });
+/// Orders changes by shelf. Returns also how many entries the level will have, or a few less.
+fn in_order<K, V, L: Layout>(
+    level: &Level<K, V, L>,
+    mut changes: Vec<Change<K, V>>,
+) -> (Vec<Change<K, V>>, usize)
+where
+    K: Eq,
+{
+    let mask = level.headers.len().wrapping_sub(1);
+    changes.sort_unstable_by_key(|change| change.hash as usize & mask);
+    let count = changes.iter().fold(level.entries.len(), |count, change| {
+        match level.find_any(change.hash, &change.key) {
+            Found::Here(_) => count - usize::from(change.value.is_none()),
+            _ => count + usize::from(change.value.is_some()),
         }
-    }
+    });
+    (changes, count)
 }
 
 impl<K, V> Change<K, V> {
+    /// The same change, known by another hash.
+    fn hashed(self, hash: impl Fn(u64) -> u64) -> Self {
+        let hash = hash(self.hash);
+        Change { hash, ..self }
+    }
+
+    /// A change that adds an item.
+    fn adding(item: Item<K, V>) -> Self {
+        Change {
+            hash: item.hash,
+            key: item.key,
+            value: Some(item.value),
+        }
+    }
+
     /// What the change adds.
     fn into_item(self) -> Option<Item<K, V>> {
         Some(Item {
@@ -324,12 +313,12 @@ struct Plan {
 impl Plan {
     fn new<K, V>(
         len: usize,
-        pending: &[Change<K, V>],
+        changes: &[Change<K, V>],
         place: impl Fn(&Change<K, V>) -> Option<usize>,
     ) -> Self {
-        let mut gone: Vec<usize> = pending.iter().filter_map(place).collect();
+        let mut gone: Vec<usize> = changes.iter().filter_map(place).collect();
         gone.sort_unstable();
-        let added = pending
+        let added = changes
             .iter()
             .filter(|change| change.value.is_some())
             .count();
