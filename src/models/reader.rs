@@ -28,7 +28,7 @@ impl Handle {
 
 #[test]
 fn reader_handle_sees_its_own_write() {
-    run_model("reader_handle_sees_its_own_write", 10000, || {
+    run_model("reader_handle_sees_its_own_write", 160000, || {
         let (data, mut folder) = store([(1, 10)]);
         let mut handle = Handle::of(&data);
         let writer = spawn(&data, move |data| {
@@ -43,7 +43,7 @@ fn reader_handle_sees_its_own_write() {
 
 #[test]
 fn reader_handle_sees_what_it_is_told_of() {
-    run_model("reader_handle_sees_what_it_is_told_of", 9800, || {
+    run_model("reader_handle_sees_what_it_is_told_of", 48000, || {
         let (data, mut folder) = store([(1, 10)]);
         let mut handle = Handle::of(&data);
         let written = Arc::new(AtomicBool::new(false));
@@ -65,10 +65,30 @@ fn reader_handle_sees_what_it_is_told_of() {
     });
 }
 
+/// A handle that looks in the middle of a publication does not take what it finds for the last word.
+#[test]
+fn reader_handle_that_looked_meanwhile() {
+    run_model("reader_handle_that_looked_meanwhile", 2100, || {
+        let (data, mut folder) = store([(1, 10)]);
+        let mut handle = Handle::of(&data);
+        let folded = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&folded);
+        let reader = thread::spawn(move || {
+            handle.0.load();
+            if told.load(Acquire) {
+                assert!(handle.0.load().current.epoch >= 2);
+            }
+        });
+        assert_eq!(folder.fold(&data.0), 2);
+        folded.store(true, Release);
+        reader.join().unwrap();
+    });
+}
+
 /// Nor does a thread go back that reads now through its handle and now without.
 #[test]
 fn reader_handle_never_goes_back() {
-    run_model("reader_handle_never_goes_back", 76000, || {
+    run_model("reader_handle_never_goes_back", 670000, || {
         let (data, mut folder) = store([]);
         data.set(1, 10);
         let mut handle = Handle::of(&data);

@@ -25,7 +25,7 @@ pub(super) fn run_model(name: &str, floor: usize, model: impl Fn() + Send + Sync
     builder.max_branches = 10_000;
     builder.max_duration = seconds();
     // How often loom looks at the time; 20,000 executions can be minutes.
-    builder.checkpoint_interval = 1_000;
+    builder.checkpoint_interval = 500;
 
     let executions = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&executions);

@@ -21,14 +21,16 @@ mod hashed;
 mod mutex;
 pub(crate) mod order;
 mod parker;
+mod published;
 #[cfg(larder_loom)]
 pub(crate) mod watched;
 
 pub(crate) use mutex::Mutex;
 pub(crate) use parker::Parker;
+pub(crate) use published::{Cell, CellReader};
 #[cfg(all(test, larder_loom))]
 pub(crate) use world::forget_swapped;
-pub(crate) use world::{Cell, CellReader, Map, atomic, spin, thread};
+pub(crate) use world::{Map, atomic, spin, thread};
 
 pub(crate) use std::sync::Arc;
 

@@ -20,7 +20,7 @@ pub(crate) use shuttle::{
 };
 
 use self::atomic::AtomicUsize;
-use super::{fault, order};
+use super::order;
 
 /// In a model the other thread only gets on when we yield.
 pub(crate) fn spin() {
@@ -34,9 +34,7 @@ fn unseen<T>(lock: &Unseen<T>) -> std::sync::MutexGuard<'_, T> {
 /// `ArcSwap`: an index into an arena that the models do not see. A load may be stale, as far as
 /// `view_load` allows. What a swap takes out stays in the arena as well, so that a stale load finds
 /// it; the models about freeing ask `forget_swapped` for the real promise instead.
-pub(crate) struct Cell<T>(Arc<Shared<T>>);
-
-struct Shared<T> {
+pub(crate) struct Cell<T> {
     current: AtomicUsize,
     arena: Unseen<Vec<Option<Arc<T>>>>,
     forget_swapped: bool,
@@ -44,58 +42,43 @@ struct Shared<T> {
 
 impl<T> Cell<T> {
     pub(crate) fn new(value: Arc<T>) -> Self {
-        Self(Arc::new(Shared {
+        Self {
             current: AtomicUsize::new(0),
             arena: Unseen::new(vec![Some(value)]),
             forget_swapped: forget_swapped::get(),
-        }))
+        }
     }
 
     pub(crate) fn load(&self) -> Loaded<T> {
-        Loaded(self.0.load().1)
+        Loaded(self.load_full())
     }
 
     pub(crate) fn load_full(&self) -> Arc<T> {
-        self.0.load().1
+        loop {
+            let index = self.current.load(order::view_load());
+            if let Some(value) = &unseen(&self.arena)[index] {
+                return Arc::clone(value);
+            }
+            // Swapped out and forgotten meanwhile: the real cell's load notices that as well.
+            thread::yield_now();
+        }
     }
 
     pub(crate) fn swap(&self, value: Arc<T>) -> Arc<T> {
         let new = {
-            let mut arena = unseen(&self.0.arena);
+            let mut arena = unseen(&self.arena);
             arena.push(Some(value));
             arena.len() - 1
         };
-        let old = self.0.current.swap(new, order::view_publish());
-        let mut arena = unseen(&self.0.arena);
+        let old = self.current.swap(new, order::view_publish());
+        let mut arena = unseen(&self.arena);
         let slot = &mut arena[old];
-        let taken = if self.0.forget_swapped {
+        let taken = if self.forget_swapped {
             slot.take()
         } else {
             slot.clone()
         };
         taken.unwrap_or_else(|| unreachable!("each index is swapped out once"))
-    }
-
-    pub(crate) fn reader(&self) -> CellReader<T> {
-        let (index, value) = self.0.load();
-        CellReader {
-            shared: Arc::clone(&self.0),
-            index,
-            value,
-        }
-    }
-}
-
-impl<T> Shared<T> {
-    fn load(&self) -> (usize, Arc<T>) {
-        loop {
-            let index = self.current.load(order::view_load());
-            if let Some(value) = &unseen(&self.arena)[index] {
-                return (index, Arc::clone(value));
-            }
-            // Swapped out and forgotten meanwhile: the real cell's load notices that as well.
-            thread::yield_now();
-        }
     }
 }
 
@@ -106,32 +89,6 @@ impl<T> Deref for Loaded<T> {
     type Target = Arc<T>;
     fn deref(&self) -> &Arc<T> {
         &self.0
-    }
-}
-
-pub(crate) struct CellReader<T> {
-    shared: Arc<Shared<T>>,
-    index: usize,
-    value: Arc<T>,
-}
-
-impl<T> Clone for CellReader<T> {
-    fn clone(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-            index: self.index,
-            value: Arc::clone(&self.value),
-        }
-    }
-}
-
-impl<T> CellReader<T> {
-    pub(crate) fn load(&mut self) -> &Arc<T> {
-        let stale = self.shared.current.load(order::VIEW_PEEK) != self.index;
-        if stale && !fault::planted("reader_keeps_its_view") {
-            (self.index, self.value) = self.shared.load();
-        }
-        &self.value
     }
 }
 

@@ -53,6 +53,14 @@ strong! {
     /// in the source what the writer changed there before it wrote. DESIGN.md, "Numbers".
     /// Model: `load_that_begins_meanwhile`.
     number: AcqRel;
+
+    /// A publication has ended. Release: who counts it among the ended loads what it published, or
+    /// something newer. Pairs with [`swap_look`]. Model: `reader_handle_that_looked_meanwhile`.
+    swap_ended: Release;
+
+    /// A handle counts the publications that have ended, before it loads. Acquire: pairs with
+    /// [`swap_ended`], and keeps what follows after it. Model: `reader_handle_that_looked_meanwhile`.
+    swap_look: Acquire;
 }
 
 /// A mark in a table's header. Relaxed: the overlay's release store, which follows it, publishes it
@@ -68,12 +76,10 @@ pub(crate) const COUNT: Ordering = Ordering::Relaxed;
 /// A claim of a one-shot flag (a fold request, a nudge): only who won matters.
 pub(crate) const CLAIM: Ordering = Ordering::Relaxed;
 
-/// *Stand-in*, and what `arc_swap::Cache` does: a reader compares the published pointer with the one
-/// it holds. Relaxed: coherence of this one word never lets a thread go back, and whoever was told of
-/// a write through any happens-before edge also sees the pointer its writer saw.
-/// Model: `reader_handle_*`.
-#[cfg(any(larder_loom, larder_shuttle))]
-pub(crate) const VIEW_PEEK: Ordering = Ordering::Relaxed;
+/// How many publications have begun, asked by a handle. Relaxed: coherence of this one word never lets a
+/// thread go back, and whoever was told of a write through any happens-before edge also sees that the
+/// publication of its writer's view had begun. Models: `reader_handle_*`.
+pub(crate) const SWAP_BEGUN: Ordering = Ordering::Relaxed;
 
 #[cfg(any(larder_loom, larder_shuttle))]
 strong! {

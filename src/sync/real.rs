@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::sync::Arc;
 
-use arc_swap::{ArcSwap, Cache, Guard};
+use arc_swap::{ArcSwap, Guard};
 use papaya::{Compute, Equivalent, Operation};
 
 use super::hashed::Hashed;
@@ -17,50 +17,25 @@ pub(crate) fn spin() {
     std::hint::spin_loop();
 }
 
-/// The publication cell: owner of the published pointer.
-pub(crate) struct Cell<T>(Arc<ArcSwap<T>>);
+/// arc-swap.
+pub(crate) struct Cell<T>(ArcSwap<T>);
 
 impl<T> Cell<T> {
     pub(crate) fn new(value: Arc<T>) -> Self {
-        Self(Arc::new(ArcSwap::new(value)))
+        Self(ArcSwap::new(value))
     }
 
-    /// The published value, borrowed. Wait-free; writes nothing that another thread reads.
     #[inline]
     pub(crate) fn load(&self) -> Guard<Arc<T>> {
         self.0.load()
     }
 
-    /// The published value, owned.
     pub(crate) fn load_full(&self) -> Arc<T> {
         self.0.load_full()
     }
 
-    /// Publishes `value` and returns what it replaces. Afterwards no load returns the old value, and
-    /// the count of the returned `Arc` includes everybody who still reads it.
     pub(crate) fn swap(&self, value: Arc<T>) -> Arc<T> {
         self.0.swap(value)
-    }
-
-    pub(crate) fn reader(&self) -> CellReader<T> {
-        CellReader(Cache::new(Arc::clone(&self.0)))
-    }
-}
-
-/// A handle that keeps what it loaded last, and loads again only when the pointer has changed.
-pub(crate) struct CellReader<T>(Cache<Arc<ArcSwap<T>>, Arc<T>>);
-
-impl<T> Clone for CellReader<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<T> CellReader<T> {
-    #[inline(always)]
-    pub(crate) fn load(&mut self) -> &Arc<T> {
-        // One relaxed load and a comparison when nothing was published: `order::VIEW_PEEK`.
-        self.0.load()
     }
 }
 

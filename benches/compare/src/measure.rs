@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::machine;
 use crate::stats::Summary;
-use crate::subject::Lane;
+use crate::subject::{Lane, Subject};
 use crate::workload::{CHUNK, Key, MISS, Queries, Stream};
 
 /// The two ways to measure a read.
@@ -27,27 +27,28 @@ pub struct Reading {
     pub reads: u64,
 }
 
-/// Reads `stream` through `view`: once round (bounded), to bring back what the other subjects
+/// Reads `stream` from `subject`: once round (bounded), to bring back what the other subjects
 /// drove out of the processor's caches, then for `budget`, which is what counts.
 ///
 /// # Panics
 ///
 /// If an answer is wrong.
-pub fn read<K: Key>(
-    mut view: impl FnMut(&K::Query) -> Option<u64>,
+pub fn read<K: Key, S: Subject<K>>(
+    subject: &S,
     stream: &Stream<K>,
     mode: Mode,
     chunk: usize,
     budget: Duration,
 ) -> Reading {
+    let mut handle = subject.handle();
     let mut at = chunk % stream.chunks();
     let mut pass = |mode: Mode, chunks: usize, budget: Duration| {
         let start = Instant::now();
         let mut done = 0;
         loop {
             let sum = match mode {
-                Mode::Throughput => independent(&mut view, &stream.queries, at * CHUNK),
-                Mode::Latency => chained(&mut view, &stream.queries, at * CHUNK),
+                Mode::Throughput => independent::<K, S>(&mut handle, &stream.queries, at * CHUNK),
+                Mode::Latency => chained::<K, S>(&mut handle, &stream.queries, at * CHUNK),
             };
             assert_eq!(sum, stream.sums[at], "wrong answers in chunk {at}");
             at = (at + 1) % stream.chunks();
@@ -67,27 +68,27 @@ pub fn read<K: Key>(
 }
 
 #[inline(never)]
-fn independent<Q: Queries>(
-    view: &mut impl FnMut(&Q::Query) -> Option<u64>,
-    queries: &Q,
+fn independent<K: Key, S: Subject<K>>(
+    handle: &mut S::Handle<'_>,
+    queries: &K::Queries,
     from: usize,
 ) -> u64 {
     let mut sum = 0_u64;
     queries.each(from..from + CHUNK, |query| {
-        sum = sum.wrapping_add(view(query).unwrap_or(MISS));
+        sum = sum.wrapping_add(S::get(handle, query).unwrap_or(MISS));
     });
     sum
 }
 
 #[inline(never)]
-fn chained<Q: Queries>(
-    view: &mut impl FnMut(&Q::Query) -> Option<u64>,
-    queries: &Q,
+fn chained<K: Key, S: Subject<K>>(
+    handle: &mut S::Handle<'_>,
+    queries: &K::Queries,
     from: usize,
 ) -> u64 {
     let (mut sum, mut salt) = (0_u64, 0);
     for i in from..from + CHUNK {
-        let value = queries.with(i, salt, |query| view(query).unwrap_or(MISS));
+        let value = queries.with(i, salt, |query| S::get(handle, query).unwrap_or(MISS));
         sum = sum.wrapping_add(value);
         salt = value >> 63;
     }

@@ -12,8 +12,15 @@ struct LoadEach<K>(ArcSwap<Map<K>>);
 impl<K: Key> Subject<K> for LoadEach<K> {
     const NAME: &'static str = "ArcSwap::load + map";
 
-    fn view(&self) -> impl FnMut(&K::Query) -> Option<u64> + '_ {
-        |key| self.0.load().get(key).copied()
+    type Handle<'s> = &'s Self;
+
+    fn handle(&self) -> Self::Handle<'_> {
+        self
+    }
+
+    #[inline(always)]
+    fn get(subject: &mut Self::Handle<'_>, key: &K::Query) -> Option<u64> {
+        subject.0.load().get(key).copied()
     }
 }
 
@@ -22,9 +29,15 @@ struct Cached<K>(ArcSwap<Map<K>>);
 impl<K: Key> Subject<K> for Cached<K> {
     const NAME: &'static str = "arc_swap::Cache + map (handle)";
 
-    fn view(&self) -> impl FnMut(&K::Query) -> Option<u64> + '_ {
-        let mut cache = Cache::new(&self.0);
-        move |key| cache.load().get(key).copied()
+    type Handle<'s> = Cache<&'s ArcSwap<Map<K>>, Arc<Map<K>>>;
+
+    fn handle(&self) -> Self::Handle<'_> {
+        Cache::new(&self.0)
+    }
+
+    #[inline(always)]
+    fn get(cache: &mut Self::Handle<'_>, key: &K::Query) -> Option<u64> {
+        cache.load().get(key).copied()
     }
 }
 

@@ -11,8 +11,15 @@ struct Quick<K>(Cache<K, u64, UnitWeighter, Hasher>);
 impl<K: Key> Subject<K> for Quick<K> {
     const NAME: &'static str = "quick_cache";
 
-    fn view(&self) -> impl FnMut(&K::Query) -> Option<u64> + '_ {
-        |key| self.0.get(key)
+    type Handle<'s> = &'s Self;
+
+    fn handle(&self) -> Self::Handle<'_> {
+        self
+    }
+
+    #[inline(always)]
+    fn get(subject: &mut Self::Handle<'_>, key: &K::Query) -> Option<u64> {
+        subject.0.get(key)
     }
 }
 
@@ -21,8 +28,15 @@ struct Moka<K>(moka::sync::Cache<K, u64, Hasher>);
 impl<K: Key> Subject<K> for Moka<K> {
     const NAME: &'static str = "moka (sync)";
 
-    fn view(&self) -> impl FnMut(&K::Query) -> Option<u64> + '_ {
-        |key| self.0.get(key)
+    type Handle<'s> = &'s Self;
+
+    fn handle(&self) -> Self::Handle<'_> {
+        self
+    }
+
+    #[inline(always)]
+    fn get(subject: &mut Self::Handle<'_>, key: &K::Query) -> Option<u64> {
+        subject.0.get(key)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use larder::Bucket;
+use larder::{Bucket, Reader};
 
 use super::{Lane, Subject};
 use crate::workload::{Copies, Dataset, Hasher, Key, hasher};
@@ -23,9 +23,15 @@ struct ByReader<K: Key>(Shelf<K>);
 impl<K: Key> Subject<K> for ByReader<K> {
     const NAME: &'static str = READER;
 
-    fn view(&self) -> impl FnMut(&K::Query) -> Option<u64> + '_ {
-        let mut reader = self.0.reader();
-        move |key| reader.get(key).copied()
+    type Handle<'s> = Reader<K, u64, Hasher>;
+
+    fn handle(&self) -> Self::Handle<'_> {
+        self.0.reader()
+    }
+
+    #[inline(always)]
+    fn get(reader: &mut Self::Handle<'_>, key: &K::Query) -> Option<u64> {
+        reader.get(key).copied()
     }
 }
 
@@ -34,8 +40,15 @@ struct ByPeek<K: Key>(Shelf<K>);
 impl<K: Key> Subject<K> for ByPeek<K> {
     const NAME: &'static str = PEEK;
 
-    fn view(&self) -> impl FnMut(&K::Query) -> Option<u64> + '_ {
-        |key| self.0.peek(key)
+    type Handle<'s> = &'s Self;
+
+    fn handle(&self) -> Self::Handle<'_> {
+        self
+    }
+
+    #[inline(always)]
+    fn get(subject: &mut Self::Handle<'_>, key: &K::Query) -> Option<u64> {
+        subject.0.peek(key)
     }
 }
 
@@ -44,8 +57,15 @@ struct ByGet<K: Key>(Shelf<K>);
 impl<K: Key> Subject<K> for ByGet<K> {
     const NAME: &'static str = GET;
 
-    fn view(&self) -> impl FnMut(&K::Query) -> Option<u64> + '_ {
-        |key| self.0.get(key)
+    type Handle<'s> = &'s Self;
+
+    fn handle(&self) -> Self::Handle<'_> {
+        self
+    }
+
+    #[inline(always)]
+    fn get(subject: &mut Self::Handle<'_>, key: &K::Query) -> Option<u64> {
+        subject.0.get(key)
     }
 }
 

@@ -13,9 +13,15 @@ struct Bare<K>(Arc<Map<K>>);
 impl<K: Key> Subject<K> for Bare<K> {
     const NAME: &'static str = BARE;
 
-    fn view(&self) -> impl FnMut(&K::Query) -> Option<u64> + '_ {
-        let map: &Map<K> = &self.0;
-        |key| map.get(key).copied()
+    type Handle<'s> = &'s Self;
+
+    fn handle(&self) -> Self::Handle<'_> {
+        self
+    }
+
+    #[inline(always)]
+    fn get(subject: &mut Self::Handle<'_>, key: &K::Query) -> Option<u64> {
+        subject.0.get(key).copied()
     }
 }
 
@@ -24,8 +30,20 @@ struct Locked<K>(RwLock<Map<K>>);
 impl<K: Key> Subject<K> for Locked<K> {
     const NAME: &'static str = "RwLock + map";
 
-    fn view(&self) -> impl FnMut(&K::Query) -> Option<u64> + '_ {
-        |key| self.0.read().expect("no reader panics").get(key).copied()
+    type Handle<'s> = &'s Self;
+
+    fn handle(&self) -> Self::Handle<'_> {
+        self
+    }
+
+    #[inline(always)]
+    fn get(subject: &mut Self::Handle<'_>, key: &K::Query) -> Option<u64> {
+        subject
+            .0
+            .read()
+            .expect("no reader panics")
+            .get(key)
+            .copied()
     }
 }
 
@@ -34,8 +52,15 @@ struct Papaya<K>(papaya::HashMap<K, u64, Hasher>);
 impl<K: Key> Subject<K> for Papaya<K> {
     const NAME: &'static str = "papaya";
 
-    fn view(&self) -> impl FnMut(&K::Query) -> Option<u64> + '_ {
-        |key| self.0.pin().get(key).copied()
+    type Handle<'s> = &'s Self;
+
+    fn handle(&self) -> Self::Handle<'_> {
+        self
+    }
+
+    #[inline(always)]
+    fn get(subject: &mut Self::Handle<'_>, key: &K::Query) -> Option<u64> {
+        subject.0.pin().get(key).copied()
     }
 }
 
@@ -44,8 +69,15 @@ struct DashMap<K>(dashmap::DashMap<K, u64, Hasher>);
 impl<K: Key> Subject<K> for DashMap<K> {
     const NAME: &'static str = "dashmap";
 
-    fn view(&self) -> impl FnMut(&K::Query) -> Option<u64> + '_ {
-        |key| self.0.get(key).map(|value| *value)
+    type Handle<'s> = &'s Self;
+
+    fn handle(&self) -> Self::Handle<'_> {
+        self
+    }
+
+    #[inline(always)]
+    fn get(subject: &mut Self::Handle<'_>, key: &K::Query) -> Option<u64> {
+        subject.0.get(key).map(|value| *value)
     }
 }
 
@@ -54,8 +86,15 @@ struct HashIndex<K: Key>(scc::HashIndex<K, u64, Hasher>);
 impl<K: Key> Subject<K> for HashIndex<K> {
     const NAME: &'static str = "scc::HashIndex";
 
-    fn view(&self) -> impl FnMut(&K::Query) -> Option<u64> + '_ {
-        |key| self.0.peek_with(key, |_, &value| value)
+    type Handle<'s> = &'s Self;
+
+    fn handle(&self) -> Self::Handle<'_> {
+        self
+    }
+
+    #[inline(always)]
+    fn get(subject: &mut Self::Handle<'_>, key: &K::Query) -> Option<u64> {
+        subject.0.peek_with(key, |_, &value| value)
     }
 }
 

@@ -18,8 +18,17 @@ pub trait Subject<K: Key>: Send + Sync {
     /// The name in tables.
     const NAME: &'static str;
 
-    /// Returns what one thread reads with; made once, then called for each read.
-    fn view(&self) -> impl FnMut(&K::Query) -> Option<u64> + '_;
+    /// What one thread reads with.
+    type Handle<'s>
+    where
+        Self: 's;
+
+    /// Made once for each thread.
+    fn handle(&self) -> Self::Handle<'_>;
+
+    /// One read. Always inlined, so that every subject's read is compiled into the measured loop, as a
+    /// caller's own loop would have it, and none pays for a call because its code is a bit longer.
+    fn get(handle: &mut Self::Handle<'_>, key: &K::Query) -> Option<u64>;
 }
 
 /// A [`Subject`] among others: the calls are dynamic, the loops behind them are not.
@@ -40,13 +49,13 @@ impl<K: Key, S: Subject<K>> Lane<K> for S {
     }
 
     fn read(&self, stream: &Stream<K>, mode: Mode, chunk: usize, budget: Duration) -> Reading {
-        measure::read(self.view(), stream, mode, chunk, budget)
+        measure::read(self, stream, mode, chunk, budget)
     }
 
     fn hot(&self, key: &K::Query, value: u64, cores: &[usize], budget: Duration) -> Vec<f64> {
         measure::hot(cores, budget, || {
-            let mut view = self.view();
-            move || view(std::hint::black_box(key)) == Some(value)
+            let mut handle = self.handle();
+            move || S::get(&mut handle, std::hint::black_box(key)) == Some(value)
         })
     }
 }
