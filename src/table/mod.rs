@@ -6,7 +6,7 @@
 //! the shelf was filled, to give every key a place of its own. So a lookup loads a header, computes one
 //! index, and compares one key. No fingerprint is compared, and nothing is searched.
 //!
-//! What finds no place, about one key in two hundred, is in the next level, which knows keys by a mixed
+//! What finds no place, one key in two hundred to one in eighty, is in the next level, which knows keys by a mixed
 //! hash, and at last in a sorted list, so that no hasher, not even a constant one, breaks anything but
 //! its own speed.
 //!
@@ -66,7 +66,7 @@ impl<K, V> Table<K, V> {
     ///
     /// # Panics
     ///
-    /// When there are more than `2^31 - 1` pairs.
+    /// When there are more than `2^32 - 1` keys.
     pub(crate) fn from_pairs<I, H>(pairs: I, hash_of: H) -> Self
     where
         I: IntoIterator<Item = (K, V)>,
