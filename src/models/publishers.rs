@@ -22,7 +22,7 @@ fn look(data: &Data) -> (u64, Option<u8>) {
 
 #[test]
 fn epochs_never_go_back() {
-    run_model("epochs_never_go_back", 500, || {
+    run_model("epochs_never_go_back", 380, || {
         let (data, mut folder) = store([]);
         let reader = spawn(&data, |data| {
             let (first, second) = (look(data), look(data));

@@ -43,7 +43,7 @@ fn reader_handle_sees_its_own_write() {
 
 #[test]
 fn reader_handle_sees_what_it_is_told_of() {
-    run_model("reader_handle_sees_what_it_is_told_of", 48000, || {
+    run_model("reader_handle_sees_what_it_is_told_of", 21000, || {
         let (data, mut folder) = store([(1, 10)]);
         let mut handle = Handle::of(&data);
         let written = Arc::new(AtomicBool::new(false));

@@ -77,7 +77,7 @@ fn tables_are_not_freed_by_a_read() {
         let value = view.hit(data.hash(1), &1);
         assert!(value.is_none_or(|value| value.number >= 10));
     });
-    run_model("tables_are_not_freed_by_a_read", 1100, model);
+    run_model("tables_are_not_freed_by_a_read", 1000, model);
 }
 
 #[test]
@@ -99,5 +99,5 @@ fn tables_are_not_freed_by_a_snapshot() {
         let value = snapshot.table.find_any(data.hash(1), &1);
         assert!(value.is_some_and(|value| value.number >= 10));
     });
-    run_model("tables_are_not_freed_by_a_snapshot", 1100, model);
+    run_model("tables_are_not_freed_by_a_snapshot", 1000, model);
 }

@@ -35,7 +35,7 @@ fn own_write<const N: usize>(
 #[test]
 fn own_write_of_a_present_key() {
     let model = own_write(1, [(1, 10)], |data| data.set(1, 20), Some(20));
-    run_model("own_write_of_a_present_key", 1500, model);
+    run_model("own_write_of_a_present_key", 900, model);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn own_write_of_a_fresh_key_over_two_folds() {
 #[test]
 fn own_invalidation() {
     let model = own_write(1, [(1, 10)], |data| data.invalidate(1), None);
-    run_model("own_invalidation", 1500, model);
+    run_model("own_invalidation", 900, model);
 }
 
 /// Of two reads of one thread the second is not the older one.

@@ -1,22 +1,28 @@
-//! The last level: entries sorted by full hash, for keys that no shelf could part.
+//! The last resort: entries sorted by full hash, for keys that no level could part.
 
 use std::borrow::Borrow;
 use std::mem;
 
-use crate::sync::{atomic::AtomicU64, order};
-use crate::table::build::Item;
-use crate::table::discard;
+use crate::table::level::Marks;
+use crate::table::{Item, discard};
 
 /// Entries in order of their mixed hash. Lookups take `O(log n)`, and then as many comparisons
 /// as keys have the very same hash.
 pub(super) struct List<K, V> {
     hashes: Box<[u64]>,
     entries: Box<[(K, V)]>,
-    /// One bit for each entry.
-    marks: Box<[AtomicU64]>,
+    pub(super) marks: Marks,
 }
 
 impl<K, V> List<K, V> {
+    pub(super) fn empty() -> Self {
+        List {
+            hashes: Box::default(),
+            entries: Box::default(),
+            marks: Marks::none(0),
+        }
+    }
+
     /// Builds a list from items in order of arrival; of the items of one key the last one wins.
     pub(super) fn build(mut items: Vec<Item<K, V>>) -> Self
     where
@@ -38,18 +44,15 @@ impl<K, V> List<K, V> {
                 }
             }
         }
-        let marks = (0..entries.len().div_ceil(64))
-            .map(|_| AtomicU64::new(0))
-            .collect();
         List {
+            marks: Marks::none(entries.len()),
             hashes: hashes.into(),
             entries: entries.into(),
-            marks,
         }
     }
 
-    /// Returns the index of a key, marked or not.
-    fn position<Q>(&self, mixed: u64, key: &Q) -> Option<usize>
+    /// The index of a key that is here, marked or not.
+    pub(super) fn position<Q>(&self, mixed: u64, key: &Q) -> Option<usize>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -63,55 +66,16 @@ impl<K, V> List<K, V> {
             .map(|offset| first + offset)
     }
 
-    pub(super) fn find<Q>(&self, mixed: u64, key: &Q) -> Option<&V>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        let index = self.position(mixed, key)?;
-        let marks = self.marks[index / 64].load(order::MARK_LOOK);
-        if marks & 1 << (index % 64) != 0 {
-            return None;
-        }
-        Some(&self.entries[index].1)
-    }
-
-    pub(super) fn find_any<Q>(&self, mixed: u64, key: &Q) -> Option<(usize, &V)>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        self.position(mixed, key)
-            .map(|index| (index, &self.entries[index].1))
-    }
-
-    pub(super) fn mark<Q>(&self, mixed: u64, key: &Q) -> bool
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        let Some(index) = self.position(mixed, key) else {
-            return false;
-        };
-        let word = &self.marks[index / 64];
-        let mut marks = word.load(order::MARK_LOOK);
-        while let Err(now) = word.compare_exchange(
-            marks,
-            marks | 1 << (index % 64),
-            order::MARK,
-            order::MARK_LOOK,
-        ) {
-            marks = now;
-        }
-        true
-    }
-
     pub(super) fn entries(&self) -> &[(K, V)] {
         &self.entries
     }
 
-    pub(super) fn take_entries(&mut self) -> Box<[(K, V)]> {
-        mem::take(&mut self.entries)
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn take(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V> {
+        mem::take(&mut self.entries).into_iter()
     }
 
     /// Iterates over all entries with their mixed hashes.
@@ -122,8 +86,6 @@ impl<K, V> List<K, V> {
 
 impl<K, V> Drop for List<K, V> {
     fn drop(&mut self) {
-        if mem::needs_drop::<(K, V)>() {
-            discard(mem::take(&mut self.entries).into_vec());
-        }
+        discard(self.take());
     }
 }

@@ -1,34 +1,35 @@
 //! The immutable hash table of a snapshot: built once, read by many, never changed but for marks.
 //!
-//! A table is a few *levels*. The first holds nearly all entries, dense, and one header word for each
-//! *shelf*. The low bits of a key's hash choose its shelf. Two more bits of the hash choose its place
-//! among the up to four keys there; the header knows the position of those bits, which was found, when
-//! the shelf was filled, to give every key a place of its own. So a lookup loads a header, computes one
-//! index, and compares one key. No fingerprint is compared, and nothing is searched.
+//! A table is two *levels* and a list. The first level holds nearly all entries, by the users' hashes. A
+//! hash chooses a *bucket*, and the bucket's *pilot*, one byte, says how far from their hashes' own
+//! offsets its keys are: a pilot is found, when the table is built, that gives each of them a slot of its
+//! own. So a lookup loads a byte, computes one slot, and compares one key. No fingerprint is compared,
+//! and nothing is searched. This is a perfect hash function, computed block by block; the slots are a
+//! fifth more than the entries, so that it is found soon.
 //!
-//! What finds no place, one key in two hundred to one in eighty, is in the next level, which knows keys by a mixed
-//! hash, and at last in a sorted list, so that no hasher, not even a constant one, breaks anything but
-//! its own speed.
+//! What finds no place, one key in some thousands, is in the second level, which knows keys by a mixed hash.
+//! All keys are there if the users' hasher is not fit for the first. Those that the second cannot part
+//! are in a sorted list, so that no hasher, not even a constant one, breaks anything but its own speed.
 //!
-//! A *mark* says that an entry is superseded by something newer outside of the table. It makes the short
-//! way of a lookup miss, so that a hit pays nothing for it.
+//! A *mark* says that an entry is superseded by something newer outside of the table. A hit asks whether
+//! there is any mark in its level, and only then for that of its entry.
 
 mod build;
-mod draft;
-mod header;
+mod entries;
 mod level;
 mod list;
 mod patch;
-mod rest;
+mod place;
+mod shape;
 #[cfg(all(test, not(larder_loom), not(larder_shuttle)))]
 mod tests;
 
 use std::borrow::Borrow;
 
 use crate::contain::drop_contained;
-use crate::table::header::{Narrow, Wide, mix};
-use crate::table::level::{Found, Level};
-use crate::table::rest::Rest;
+use crate::table::level::Level;
+use crate::table::list::List;
+use crate::table::shape::mix;
 
 /// One key's part in [`Table::patched`]: its new value, or that it goes.
 #[derive(Clone, Debug)]
@@ -39,47 +40,70 @@ pub(crate) struct Change<K, V> {
     pub(crate) value: Option<V>,
 }
 
-/// An immutable hash table with dense entries.
+/// A pair on its way into a level, with the hash by which that level knows it.
+struct Item<K, V> {
+    hash: u64,
+    key: K,
+    value: V,
+}
+
+impl<K, V> Item<K, V> {
+    /// As the second level knows it.
+    fn mixed(self) -> Self {
+        let hash = mix(self.hash);
+        Item { hash, ..self }
+    }
+
+    fn into_pair(self) -> (K, V) {
+        (self.key, self.value)
+    }
+}
+
+/// An immutable hash table.
 ///
 /// Hashes are the caller's: every method wants the hash of the key it is given, always from the
 /// same hasher. Dropping a table survives panics of the keys' and values' own `Drop`.
 pub(crate) struct Table<K, V> {
-    /// Nearly all entries of a small table, by the user's own hashes.
-    small: Level<K, V, Wide>,
-    /// The same of a large one.
-    large: Level<K, V, Narrow>,
-    /// All others, by mixed hashes.
-    rest: Rest<K, V>,
+    /// Nearly all entries, by the users' hashes.
+    first: Level<K, V>,
+    /// What found no place there, by mixed hashes; all entries, if the users' hashes are not fit.
+    second: Level<K, V>,
+    /// What found no place there either, by mixed hashes.
+    last: List<K, V>,
+}
+
+/// Where an entry is.
+enum Found {
+    First(usize),
+    Second(usize),
+    Last(usize),
 }
 
 impl<K, V> Table<K, V> {
     /// A table without entries. Does not allocate.
     pub(crate) fn empty() -> Self {
         Table {
-            small: Level::empty(),
-            large: Level::empty(),
-            rest: Rest::empty(),
+            first: Level::empty(),
+            second: Level::empty(),
+            last: List::empty(),
         }
     }
 
     /// Builds a table from pairs; of the pairs of one key, the last one wins.
-    ///
-    /// # Panics
-    ///
-    /// When there are more than `2^32 - 1` keys.
     pub(crate) fn from_pairs<I, H>(pairs: I, hash_of: H) -> Self
     where
         I: IntoIterator<Item = (K, V)>,
         H: Fn(&K) -> u64,
-        K: Eq,
+        K: Clone + Eq,
+        V: Clone,
     {
         build::from_pairs(pairs.into_iter(), &hash_of)
     }
 
     /// Returns a table with the changes applied and no marks; this one stays as it is.
     ///
-    /// The keys of the changes are distinct. Copies this table shelf by shelf, without hashing
-    /// its keys, as long as the number of shelves suits the new number of entries.
+    /// The keys of the changes are distinct. Copies block by block what does not change, without
+    /// hashing its keys, as long as the size suits the new number of entries.
     pub(crate) fn patched<H>(&self, changes: Vec<Change<K, V>>, hash_of: H) -> Self
     where
         H: Fn(&K) -> u64,
@@ -97,10 +121,20 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        match self.small.home(hash) {
-            Some(home) => self.small.hit(home, hash, key),
-            None => self.large.hit(self.large.home(hash)?, hash, key),
+        match self.first.slot(hash) {
+            Some(slot) => self.first.hit(slot, key),
+            None => self.hit_of_second(hash, key),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn hit_of_second<Q>(&self, hash: u64, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.second.hit(self.second.slot(mix(hash))?, key)
     }
 
     /// Returns the value of a key that is here and not marked.
@@ -109,11 +143,13 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        match self.small.find(hash, key).or(|| self.large.find(hash, key)) {
-            Found::Here(value) => Some(value),
-            Found::Nowhere => None,
-            Found::Further => self.rest.find(mix(hash), key),
-        }
+        let found = self.locate(hash, key)?;
+        let marked = match found {
+            Found::First(slot) => self.first.marks.has(slot),
+            Found::Second(slot) => self.second.marks.has(slot),
+            Found::Last(index) => self.last.marks.has(index),
+        };
+        if marked { None } else { self.value(found) }
     }
 
     /// Returns the value of a key that is here, marked or not.
@@ -122,24 +158,7 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.locate(hash, key).map(|(_, value)| value)
-    }
-
-    /// Returns a key's value, marked or not, and its place in the order of [`iter`](Self::iter).
-    fn locate<Q>(&self, hash: u64, key: &Q) -> Option<(usize, &V)>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        let large = || self.large.find_any(hash, key);
-        match self.small.find_any(hash, key).or(large) {
-            Found::Here(found) => Some(found),
-            Found::Nowhere => None,
-            Found::Further => {
-                let (index, value) = self.rest.find_any(mix(hash), key)?;
-                Some((self.first_len() + index, value))
-            }
-        }
+        self.value(self.locate(hash, key)?)
     }
 
     /// Marks a key's entry; returns whether the key is here.
@@ -150,50 +169,68 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let large = || self.large.mark(hash, key);
-        match self.small.mark(hash, key).or(large) {
-            Found::Here(()) => true,
-            Found::Nowhere => false,
-            Found::Further => self.rest.mark(mix(hash), key),
+        match self.locate(hash, key) {
+            Some(Found::First(slot)) => self.first.marks.set(slot),
+            Some(Found::Second(slot)) => self.second.marks.set(slot),
+            Some(Found::Last(index)) => self.last.marks.set(index),
+            None => return false,
         }
+        true
+    }
+
+    fn locate<Q>(&self, hash: u64, key: &Q) -> Option<Found>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        if let Some(slot) = self.first.position(hash, key) {
+            return Some(Found::First(slot));
+        }
+        let mixed = mix(hash);
+        if let Some(slot) = self.second.position(mixed, key) {
+            return Some(Found::Second(slot));
+        }
+        self.last.position(mixed, key).map(Found::Last)
+    }
+
+    fn value(&self, found: Found) -> Option<&V> {
+        let entry = match found {
+            Found::First(slot) => self.first.entries.candidate(slot),
+            Found::Second(slot) => self.second.entries.candidate(slot),
+            Found::Last(index) => self.last.entries().get(index),
+        };
+        entry.map(|(_, value)| value)
     }
 
     /// Iterates over all entries, also marked ones, in table order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        let first = self.small.entries.iter().chain(&self.large.entries);
-        first
-            .chain(self.rest.parts().flatten())
-            .map(|(key, value)| (key, value))
+        let levels = self.first.entries.iter().chain(self.second.entries.iter());
+        let all = levels.chain(self.last.entries());
+        all.map(|(key, value)| (key, value))
     }
 
     /// Returns the number of entries, also marked ones.
     pub(crate) fn len(&self) -> usize {
-        self.first_len() + self.rest.len()
-    }
-
-    fn first_len(&self) -> usize {
-        self.small.entries.len() + self.large.entries.len()
-    }
-
-    /// Returns the number of shelves of the first level.
-    fn shelves(&self) -> usize {
-        let first = self.small.headers.len() + self.large.headers.len();
-        if first > 0 {
-            first
-        } else {
-            self.rest.level.headers.len()
-        }
+        self.first.entries.len() + self.second.entries.len() + self.last.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// The level that holds nearly all entries.
+    fn main(&self) -> &Level<K, V> {
+        if self.first.entries.len() > 0 {
+            &self.first
+        } else {
+            &self.second
+        }
+    }
+
     /// Moves all entries out.
     fn into_entries(mut self) -> impl Iterator<Item = (K, V)> {
-        let first = self.small.take_entries().into_iter();
-        let large = self.large.take_entries().into_iter();
-        first.chain(large).chain(self.rest.into_entries())
+        let levels = self.first.entries.take().chain(self.second.entries.take());
+        levels.chain(self.last.take())
     }
 
     /// Drops all entries here and now; a panic in one's `Drop` does not stop the others.

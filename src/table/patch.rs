@@ -1,13 +1,27 @@
-//! A new table from an old one and a few changes, copied shelf by shelf.
+//! Patching: a copy of a table with changes, made block by block.
 
-use std::mem;
+use std::ops::Range;
 
-use crate::table::build::{self, Item, build_next, build_rest, shelves_for};
-use crate::table::draft::Draft;
-use crate::table::header::{Header, LANES, Layout, mix, remix};
-use crate::table::level::{Found, Level};
-use crate::table::rest::{Next, Rest};
-use crate::table::{Change, Table};
+use crate::table::build::{Builder, build_level, from_items, is_too_much, item};
+use crate::table::level::Level;
+use crate::table::list::List;
+use crate::table::shape::{Shape, mix};
+use crate::table::{Change, Item, Table};
+
+/// A change, and where its key is in the level or list to which it belongs, if it is there.
+struct Edit<K, V> {
+    at: Option<usize>,
+    /// With the hash by which that level knows the key.
+    change: Change<K, V>,
+}
+
+/// Changes by the level to which they belong, and how many entries there will be.
+struct Edits<K, V> {
+    first: Vec<Edit<K, V>>,
+    second: Vec<Edit<K, V>>,
+    last: Vec<Edit<K, V>>,
+    count: usize,
+}
 
 /// Applies changes of distinct keys to a table.
 pub(super) fn patched<K, V, H>(
@@ -20,320 +34,239 @@ where
     K: Clone + Eq,
     V: Clone,
 {
-    let patch = Patch { hash_of, depth: 0 };
-    let empty = Table::empty();
-    let patched = if !table.small.headers.is_empty() {
-        let patched = patch.first(&table.small, &table.rest, changes);
-        patched.map(|(small, rest)| Table {
-            small,
-            rest,
-            ..empty
-        })
-    } else if !table.large.headers.is_empty() || table.is_empty() {
-        let patched = patch.first(&table.large, &table.rest, changes);
-        patched.map(|(large, rest)| Table {
-            large,
-            rest,
-            ..empty
-        })
-    } else {
-        // It is for a hasher whose low bits do not spread.
-        let changes = changes.into_iter().map(|change| change.hashed(mix));
-        let rest = patch.deeper().rest(&table.rest, changes.collect());
-        Ok(Table { rest, ..empty })
+    let edits = Edits::of(table, changes);
+    let count = edits.count;
+    if !table.main().shape.suits(count) {
+        return rebuilt(table, edits, hash_of);
+    }
+    let (first, spilled) = patched_level(&table.first, edits.first, hash_of);
+    let mut of_second = edits.second;
+    of_second.extend(spilled.into_iter().map(|item| Edit::adding(item.mixed())));
+    let (second, spilled) = patched_second(&table.second, of_second, &|key| mix(hash_of(key)));
+    let kept = without(table.last.items(), gone(&edits.last, 0..table.last.len()));
+    let kept = kept.map(|(hash, (key, value))| Item {
+        hash,
+        key: key.clone(),
+        value: value.clone(),
+    });
+    let added = edits.last.into_iter().filter_map(Edit::into_item);
+    let last = List::build(kept.chain(added).chain(spilled).collect());
+    let patched = Table {
+        first,
+        second,
+        last,
     };
-    patched.unwrap_or_else(|changes| rebuilt(table, changes, hash_of))
+    let placed = patched.first.entries.len();
+    if placed > 0 && is_too_much(patched.len() - placed, placed) {
+        let items = patched.into_entries().map(|pair| item(pair, hash_of));
+        return from_items(items, count, hash_of);
+    }
+    patched
 }
 
-fn rebuilt<K, V, H>(table: &Table<K, V>, changes: Vec<Change<K, V>>, hash_of: &H) -> Table<K, V>
+/// Builds a table of another size.
+fn rebuilt<K, V, H>(table: &Table<K, V>, edits: Edits<K, V>, hash_of: &H) -> Table<K, V>
 where
     H: Fn(&K) -> u64,
     K: Clone + Eq,
     V: Clone,
 {
-    let plan = Plan::new(table.len(), &changes, |change| {
-        let (place, _) = table.locate(change.hash, &change.key)?;
-        Some(place)
-    });
-    let kept = plan.kept(table.iter()).map(|(key, value)| Item {
-        hash: hash_of(key),
-        key: key.clone(),
-        value: value.clone(),
-    });
-    let added = changes.into_iter().filter_map(Change::into_item);
-    build::from_items(kept.chain(added), plan.count, hash_of)
+    let kept = kept_of(&table.first, &edits.first, 0..table.first.shape.slots())
+        .chain(kept_of(
+            &table.second,
+            &edits.second,
+            0..table.second.shape.slots(),
+        ))
+        .chain(without(
+            table.last.items().map(|(_, entry)| entry),
+            gone(&edits.last, 0..table.last.len()),
+        ))
+        .cloned();
+    let all = edits
+        .first
+        .into_iter()
+        .chain(edits.second)
+        .chain(edits.last);
+    let added = all.filter_map(Edit::into_item).map(Item::into_pair);
+    let items = kept.chain(added).map(|pair| item(pair, hash_of));
+    from_items(items, edits.count, hash_of)
 }
 
-/// A table's first level and what follows it.
-type Parts<K, V, L> = (Level<K, V, L>, Rest<K, V>);
-
-/// What stays the same while one level of a table is patched.
-struct Patch<'a, H> {
-    hash_of: &'a H,
-    /// How often the hashes of this level have been mixed.
-    depth: u32,
-}
-
-impl<H> Patch<'_, H> {
-    /// What applies to the next level.
-    fn deeper(&self) -> Self {
-        Patch {
-            hash_of: self.hash_of,
-            depth: self.depth + 1,
-        }
-    }
-
-    /// Applies changes to a table's first level and to what follows it. Gives the changes back if the
-    /// level had better be built anew.
-    fn first<K, V, L: Layout>(
-        &self,
-        level: &Level<K, V, L>,
-        rest: &Rest<K, V>,
-        changes: Vec<Change<K, V>>,
-    ) -> Result<Parts<K, V, L>, Vec<Change<K, V>>>
-    where
-        H: Fn(&K) -> u64,
-        K: Clone + Eq,
-        V: Clone,
-    {
-        let (changes, count) = in_order(level, changes);
-        if !level.can_be_copied(count) {
-            return Err(changes);
-        }
-        let (level, onward) = self.copy(level, changes, count);
-        let onward = onward.into_iter().map(|change| change.hashed(mix));
-        Ok((level, self.deeper().rest(rest, onward.collect())))
-    }
-
-    /// Applies changes to a level and to those after it: copies the level, if its number of shelves suits
-    /// the new number of entries, or rebuilds all.
-    fn rest<K, V>(&self, rest: &Rest<K, V>, changes: Vec<Change<K, V>>) -> Rest<K, V>
-    where
-        H: Fn(&K) -> u64,
-        K: Clone + Eq,
-        V: Clone,
-    {
-        let level = &rest.level;
-        let (changes, count) = in_order(level, changes);
-        if !level.can_be_copied(count) {
-            let plan = Plan::new(rest.len(), &changes, |change| {
-                let (place, _) = rest.find_any(change.hash, &change.key)?;
-                Some(place)
-            });
-            let kept = plan
-                .kept(rest.parts().flatten())
-                .map(|entry| self.item(entry));
-            let items = kept.chain(changes.into_iter().filter_map(Change::into_item));
-            return build_rest(items, shelves_for(plan.count), self.depth);
-        }
-        let (level, onward) = self.copy(level, changes, count);
-        let onward = onward.into_iter().map(|change| change.hashed(remix));
-        let next = self.next(&rest.next, onward.collect());
-        Rest { level, next }
-    }
-
-    /// Applies changes to what comes after a level.
-    fn next<K, V>(&self, old: &Next<K, V>, changes: Vec<Change<K, V>>) -> Next<K, V>
-    where
-        H: Fn(&K) -> u64,
-        K: Clone + Eq,
-        V: Clone,
-    {
-        let patch = self.deeper();
-        match old {
-            Next::Nothing => {
-                let items = changes.into_iter().filter_map(Change::into_item).collect();
-                build_next(items, patch.depth)
-            }
-            Next::Level(rest) => {
-                let rest = patch.rest(rest, changes);
-                if rest.len() == 0 {
-                    return Next::Nothing;
-                }
-                Next::Level(Box::new(rest))
-            }
-            Next::List(list) => {
-                let plan = Plan::new(list.entries().len(), &changes, |change| {
-                    let (place, _) = list.find_any(change.hash, &change.key)?;
-                    Some(place)
-                });
-                let kept = plan.kept(list.items()).map(|(hash, (key, value))| Item {
-                    hash,
-                    key: key.clone(),
-                    value: value.clone(),
-                });
-                let added = changes.into_iter().filter_map(Change::into_item);
-                build_next(kept.chain(added).collect(), patch.depth)
-            }
-        }
-    }
-
-    /// Copies a level with changes in order of its shelves, to about `count` entries. Returns also the
-    /// changes that belong to the next level, with the hashes of this one.
-    fn copy<K, V, L: Layout>(
-        &self,
-        level: &Level<K, V, L>,
-        changes: Vec<Change<K, V>>,
-        count: usize,
-    ) -> (Level<K, V, L>, Vec<Change<K, V>>)
-    where
-        H: Fn(&K) -> u64,
-        K: Clone + Eq,
-        V: Clone,
-    {
-        let shelves = level.headers.len();
-        let shelf_of = |change: &Change<K, V>| change.hash as usize & (shelves - 1);
-        let mut draft = Draft::new(shelves, count);
-        let mut onward = Vec::new();
-        let mut group = Vec::new();
-        let mut changes = changes.into_iter().peekable();
-        let mut done = 0;
-        loop {
-            let shelf = changes.peek().map_or(shelves, shelf_of);
-            if !draft.copy(level, done..shelf) {
-                for shelf in done..shelf {
-                    self.patch_shelf(&mut draft, level, shelf, &mut group);
-                    onward.append(&mut group);
-                }
-            }
-            if shelf == shelves {
-                break;
-            }
-            while let Some(change) = changes.next_if(|next| shelf_of(next) == shelf) {
-                group.push(change);
-            }
-            self.patch_shelf(&mut draft, level, shelf, &mut group);
-            onward.append(&mut group);
-            done = shelf + 1;
-        }
-        let (level, spilled) = draft.finish();
-        onward.extend(spilled.into_iter().map(Change::adding));
-        (level, onward)
-    }
-
-    /// Copies a shelf with its changes. Leaves in `group` those that belong to the next level.
-    fn patch_shelf<K, V, L: Layout>(
-        &self,
-        draft: &mut Draft<K, V, L>,
-        level: &Level<K, V, L>,
-        shelf: usize,
-        group: &mut Vec<Change<K, V>>,
-    ) where
-        H: Fn(&K) -> u64,
-        K: Clone + Eq,
-        V: Clone,
-    {
-        let more = level.header(shelf).is_some_and(Header::has_more);
-        let mut items = Vec::with_capacity(LANES + group.len());
-        for entry in &level.entries[level.entries_of(shelf..shelf + 1)] {
-            match group.iter().position(|change| change.key == entry.0) {
-                Some(at) => items.extend(group.swap_remove(at).into_item()),
-                None => items.push(self.item(entry)),
-            }
-        }
-        if !more {
-            items.extend(mem::take(group).into_iter().filter_map(Change::into_item));
-        }
-        // Else any of those that are left may be in the next level already.
-        draft.fill(items.into_iter(), more);
-    }
-
-    /// A copy of an entry on its way into this level.
-    fn item<K, V>(&self, (key, value): &(K, V)) -> Item<K, V>
-    where
-        H: Fn(&K) -> u64,
-        K: Clone,
-        V: Clone,
-    {
-        let mut hash = (self.hash_of)(key);
-        for depth in 0..self.depth {
-            hash = if depth == 0 { mix(hash) } else { remix(hash) };
-        }
-        Item {
-            hash,
-            key: key.clone(),
-            value: value.clone(),
-        }
-    }
-}
-
-/// Orders changes by shelf. Returns also how many entries the level will have, or a few less.
-fn in_order<K, V, L: Layout>(
-    level: &Level<K, V, L>,
-    mut changes: Vec<Change<K, V>>,
-) -> (Vec<Change<K, V>>, usize)
+/// Applies changes to the second level, whose size may be another afterwards.
+fn patched_second<K, V>(
+    level: &Level<K, V>,
+    edits: Vec<Edit<K, V>>,
+    hash_of: &impl Fn(&K) -> u64,
+) -> (Level<K, V>, Vec<Item<K, V>>)
 where
-    K: Eq,
+    K: Clone + Eq,
+    V: Clone,
 {
-    let mask = level.headers.len().wrapping_sub(1);
-    changes.sort_unstable_by_key(|change| change.hash as usize & mask);
-    let count = changes.iter().fold(level.entries.len(), |count, change| {
-        match level.find_any(change.hash, &change.key) {
-            Found::Here(_) => count - usize::from(change.value.is_none()),
-            _ => count + usize::from(change.value.is_some()),
+    let count = count_after(level.entries.len(), &edits);
+    if level.shape.suits(count) {
+        return patched_level(level, edits, hash_of);
+    }
+    let kept: Vec<_> = kept_of(level, &edits, 0..level.shape.slots())
+        .cloned()
+        .collect();
+    let kept = kept.into_iter().map(|pair| item(pair, hash_of));
+    build_level(
+        kept.chain(edits.into_iter().filter_map(Edit::into_item)),
+        count,
+    )
+}
+
+/// Copies a level with changes. Returns also what found no place in it.
+fn patched_level<K, V, H>(
+    level: &Level<K, V>,
+    edits: Vec<Edit<K, V>>,
+    hash_of: &H,
+) -> (Level<K, V>, Vec<Item<K, V>>)
+where
+    H: Fn(&K) -> u64,
+    K: Clone + Eq,
+    V: Clone,
+{
+    let shape = level.shape;
+    let mut builder = Builder::new(shape);
+    let by_block = by_block(shape, edits, |edit| edit.change.hash);
+    for (block, edits) in by_block.enumerate() {
+        if edits.iter().all(Edit::only_replaces) {
+            builder.copy(level);
+            for Edit { at, change } in edits {
+                if let Some((slot, value)) = at.zip(change.value) {
+                    builder.entries.replace(slot, (change.key, value));
+                }
+            }
+            continue;
         }
-    });
-    (changes, count)
+        let first = block * shape.slots_per_block();
+        let kept = kept_of(level, &edits, first..first + shape.slots_per_block());
+        let kept = kept.map(|entry| item(entry.clone(), hash_of));
+        let mut items = Vec::with_capacity(shape.slots_per_block());
+        items.extend(kept);
+        items.extend(edits.into_iter().filter_map(Edit::into_item));
+        builder.add(1, items);
+    }
+    builder.finish()
+}
+
+/// Parts things by the blocks in which a level of this shape knows their keys.
+fn by_block<T>(
+    shape: Shape,
+    things: Vec<T>,
+    hash_of: impl Fn(&T) -> u64,
+) -> impl Iterator<Item = Vec<T>> {
+    let blocks = shape.blocks();
+    let mut parted: Vec<Vec<T>> = Vec::with_capacity(blocks.max(1));
+    if blocks < 2 {
+        // There may be none, and yet changes, if all entries are in the second level.
+        parted.extend((blocks > 0 || !things.is_empty()).then_some(things));
+        return parted.into_iter();
+    }
+    let room = things.len() / blocks * 9 / 8;
+    parted.resize_with(blocks, || Vec::with_capacity(room));
+    for thing in things {
+        parted[shape.block_of(hash_of(&thing))].push(thing);
+    }
+    parted.into_iter()
+}
+
+/// The entries in some slots that no edit replaces or removes.
+fn kept_of<'a, K, V>(
+    level: &'a Level<K, V>,
+    edits: &[Edit<K, V>],
+    slots: Range<usize>,
+) -> impl Iterator<Item = &'a (K, V)> + use<'a, K, V> {
+    let (first, gone) = (slots.start, gone(edits, slots.clone()));
+    let entries = level.entries.within(slots);
+    entries.filter_map(move |(slot, entry)| (!gone[slot - first]).then_some(entry))
+}
+
+/// For each of these slots, whether an edit replaces or removes its entry.
+fn gone<K, V>(edits: &[Edit<K, V>], slots: Range<usize>) -> Vec<bool> {
+    let mut gone = vec![false; slots.len()];
+    for slot in edits.iter().filter_map(|edit| edit.at) {
+        gone[slot - slots.start] = true;
+    }
+    gone
+}
+
+fn without<T>(items: impl Iterator<Item = T>, gone: Vec<bool>) -> impl Iterator<Item = T> {
+    items
+        .zip(gone)
+        .filter_map(|(item, gone)| (!gone).then_some(item))
+}
+
+/// How many entries a level of so many has after some edits.
+fn count_after<K, V>(entries: usize, edits: &[Edit<K, V>]) -> usize {
+    edits.iter().fold(entries, |count, edit| {
+        let before = usize::from(edit.at.is_some());
+        count - before + usize::from(edit.change.value.is_some())
+    })
+}
+
+impl<K: Eq, V> Edits<K, V> {
+    fn of(table: &Table<K, V>, changes: Vec<Change<K, V>>) -> Self {
+        let (mut first, mut second, mut last) = (Vec::new(), Vec::new(), Vec::new());
+        let is_empty = table.first.entries.len() == 0;
+        // Block by block, so that an entry that is looked at is in the caches more often than not.
+        for change in by_block(table.first.shape, changes, |change| change.hash).flatten() {
+            if let Some(slot) = table.first.position(change.hash, &change.key) {
+                first.push(Edit::of(Some(slot), change));
+                continue;
+            }
+            let mixed = mix(change.hash);
+            if let Some(slot) = table.second.position(mixed, &change.key) {
+                second.push(Edit::of(Some(slot), change.known_by(mixed)));
+            } else if let Some(index) = table.last.position(mixed, &change.key) {
+                last.push(Edit::of(Some(index), change.known_by(mixed)));
+            } else if change.value.is_none() {
+                // There is nothing to remove.
+            } else if is_empty {
+                second.push(Edit::of(None, change.known_by(mixed)));
+            } else {
+                first.push(Edit::of(None, change));
+            }
+        }
+        let count = count_after(table.first.entries.len(), &first)
+            + count_after(table.second.entries.len(), &second)
+            + count_after(table.last.len(), &last);
+        Edits {
+            first,
+            second,
+            last,
+            count,
+        }
+    }
+}
+
+impl<K, V> Edit<K, V> {
+    fn of(at: Option<usize>, change: Change<K, V>) -> Self {
+        Edit { at, change }
+    }
+
+    /// An edit that adds an item.
+    fn adding(item: Item<K, V>) -> Self {
+        let Item { hash, key, value } = item;
+        let value = Some(value);
+        Edit::of(None, Change { hash, key, value })
+    }
+
+    fn only_replaces(&self) -> bool {
+        self.at.is_some() && self.change.value.is_some()
+    }
+
+    /// What the edit adds.
+    fn into_item(self) -> Option<Item<K, V>> {
+        let Change { hash, key, value } = self.change;
+        let value = value?;
+        Some(Item { hash, key, value })
+    }
 }
 
 impl<K, V> Change<K, V> {
-    /// The same change, known by another hash.
-    fn hashed(self, hash: impl Fn(u64) -> u64) -> Self {
-        let hash = hash(self.hash);
+    fn known_by(self, hash: u64) -> Self {
         Change { hash, ..self }
-    }
-
-    /// A change that adds an item.
-    fn adding(item: Item<K, V>) -> Self {
-        Change {
-            hash: item.hash,
-            key: item.key,
-            value: Some(item.value),
-        }
-    }
-
-    /// What the change adds.
-    fn into_item(self) -> Option<Item<K, V>> {
-        Some(Item {
-            hash: self.hash,
-            key: self.key,
-            value: self.value?,
-        })
-    }
-}
-
-/// What a set of changes does to the entries that are there.
-struct Plan {
-    /// How many entries there will be.
-    count: usize,
-    /// The places of the entries that are replaced or removed, in order.
-    gone: Vec<usize>,
-}
-
-impl Plan {
-    fn new<K, V>(
-        len: usize,
-        changes: &[Change<K, V>],
-        place: impl Fn(&Change<K, V>) -> Option<usize>,
-    ) -> Self {
-        let mut gone: Vec<usize> = changes.iter().filter_map(place).collect();
-        gone.sort_unstable();
-        let added = changes
-            .iter()
-            .filter(|change| change.value.is_some())
-            .count();
-        Plan {
-            count: len - gone.len() + added,
-            gone,
-        }
-    }
-
-    /// Leaves out the entries that are replaced or removed.
-    fn kept<T>(&self, entries: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
-        let mut gone = self.gone.iter().copied().peekable();
-        entries
-            .enumerate()
-            .filter(move |(place, _)| gone.next_if_eq(place).is_none())
-            .map(|(_, entry)| entry)
     }
 }

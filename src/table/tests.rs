@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -56,24 +57,26 @@ fn change<V>(hash_of: HashOf, key: u64, value: Option<V>) -> Change<u64, V> {
 }
 
 /// Checks everything that a table says against a model, marked keys apart.
-fn check(table: &Table<u64, u32>, model: &HashMap<u64, (u32, bool)>, hash_of: HashOf, keys: u64) {
+fn check<V>(table: &Table<u64, V>, model: &HashMap<u64, (V, bool)>, hash_of: HashOf, keys: u64)
+where
+    V: Clone + Debug + PartialEq,
+{
     assert_eq!(table.len(), model.len());
     assert_eq!(table.is_empty(), model.is_empty());
     for key in 0..keys {
         let entry = model.get(&key);
         let live = entry.filter(|(_, marked)| !marked);
-        assert_eq!(
-            table.find(hash_of(&key), &key),
-            live.map(|(value, _)| value),
-            "find {key}"
-        );
+        let live = live.map(|(value, _)| value);
+        assert_eq!(table.find(hash_of(&key), &key), live, "find {key}");
+        let hit = table.hit(hash_of(&key), &key);
+        assert!(hit.is_none() || hit == live, "hit {key}");
         let any = entry.map(|(value, _)| value);
         assert_eq!(table.find_any(hash_of(&key), &key), any, "find_any {key}");
     }
     let mut seen = HashMap::new();
-    for (&key, &value) in table.iter() {
+    for (&key, value) in table.iter() {
         assert_eq!(seen.insert(key, value), None, "key {key} twice in iter");
-        assert_eq!(model.get(&key).map(|&(value, _)| value), Some(value));
+        assert_eq!(model.get(&key).map(|(value, _)| value), Some(value));
     }
     assert_eq!(seen.len(), model.len());
 }
@@ -104,6 +107,46 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(prop_oneof![mark, patch], 0..12)
 }
 
+fn agrees<V>(pairs: Vec<(u64, u32)>, steps: Vec<Step>, hash_of: HashOf, value: fn(u32) -> V)
+where
+    V: Clone + Debug + PartialEq,
+{
+    let pairs: Vec<(u64, V)> = pairs.into_iter().map(|(k, v)| (k, value(v))).collect();
+    let mut model: HashMap<u64, (V, bool)> = HashMap::new();
+    for (key, value) in &pairs {
+        model.insert(*key, (value.clone(), false));
+    }
+    let mut table = Table::from_pairs(pairs, hash_of);
+    check(&table, &model, hash_of, KEYS + 20);
+    for step in steps {
+        match step {
+            Step::Mark(keys) => {
+                for key in keys {
+                    let here = model.get_mut(&key).map(|entry| entry.1 = true).is_some();
+                    assert_eq!(table.mark(hash_of(&key), &key), here);
+                }
+            }
+            Step::Patch(changes) => {
+                let changes: HashMap<u64, Option<u32>> = changes.into_iter().collect();
+                let before = model.clone();
+                model.values_mut().for_each(|entry| entry.1 = false);
+                for (&key, &change) in &changes {
+                    match change {
+                        Some(change) => model.insert(key, (value(change), false)),
+                        None => model.remove(&key),
+                    };
+                }
+                let changes = changes.into_iter();
+                let changes = changes.map(|(k, v)| change(hash_of, k, v.map(value)));
+                let patched = table.patched(changes.collect(), hash_of);
+                check(&table, &before, hash_of, KEYS + 20);
+                table = patched;
+            }
+        }
+        check(&table, &model, hash_of, KEYS + 20);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -113,34 +156,50 @@ proptest! {
         steps in steps(),
         hasher in 0..HASHERS.len(),
     ) {
-        let hash_of = HASHERS[hasher];
-        let mut model = model_of(&pairs);
-        let mut table = Table::from_pairs(pairs, hash_of);
-        check(&table, &model, hash_of, KEYS + 20);
-        for step in steps {
-            match step {
-                Step::Mark(keys) => for key in keys {
-                    let here = model.get_mut(&key).map(|entry| entry.1 = true).is_some();
-                    assert_eq!(table.mark(hash_of(&key), &key), here);
-                },
-                Step::Patch(changes) => {
-                    let changes: HashMap<u64, Option<u32>> = changes.into_iter().collect();
-                    let before = model.clone();
-                    model.values_mut().for_each(|entry| entry.1 = false);
-                    for (&key, &value) in &changes {
-                        match value {
-                            Some(value) => model.insert(key, (value, false)),
-                            None => model.remove(&key),
-                        };
-                    }
-                    let changes = changes.into_iter().map(|(k, v)| change(hash_of, k, v)).collect();
-                    let patched = table.patched(changes, hash_of);
-                    check(&table, &before, hash_of, KEYS + 20);
-                    table = patched;
-                }
-            }
-            check(&table, &model, hash_of, KEYS + 20);
+        // Gaps hold copies where there is nothing to drop, and else nothing.
+        agrees(pairs.clone(), steps.clone(), HASHERS[hasher], |value| value);
+        agrees(pairs, steps, HASHERS[hasher], Box::new);
+    }
+}
+
+#[test]
+fn every_key_of_a_good_hasher_is_found_on_the_short_way() {
+    for count in [1, 10, 100, 1000, 10_000, 100_000_u64] {
+        let table = Table::from_pairs((0..count).map(|key| (key, key)), ahash_of);
+        let missed = (0..count).filter(|key| table.hit(ahash_of(key), key).is_none());
+        let missed = missed.count() as u64;
+        assert!(missed * 100 <= count + 100, "{missed} of {count}");
+    }
+}
+
+/// The copies in the gaps of a block must not outlive the keys whose home it is.
+#[test]
+fn keys_of_emptied_blocks_are_gone_and_can_come_back() {
+    const COUNT: u64 = 30_000;
+    let mut table = Table::from_pairs((0..COUNT).map(|key| (key, key)), ahash_of);
+    let shape = table.first.shape;
+    assert!(shape.blocks() > 3);
+    let mut model: HashMap<u64, (u64, bool)> = (0..COUNT).map(|key| (key, (key, false))).collect();
+    // The first, the last, one between; then their neighbours, from which gaps may have been filled.
+    for block in [0, shape.blocks() - 1, 2, 1, shape.blocks() - 2] {
+        let homed = (0..COUNT).filter(|key| shape.block_of(ahash_of(key)) == block);
+        let changes: Vec<_> = homed.map(|key| change(ahash_of, key, None)).collect();
+        for change in &changes {
+            model.remove(&change.key);
         }
+        let again: Vec<_> = changes[..changes.len() / 2]
+            .iter()
+            .map(|gone| gone.key)
+            .collect();
+        table = table.patched(changes, ahash_of);
+        check(&table, &model, ahash_of, COUNT);
+        let mut with_some = model.clone();
+        with_some.extend(again.iter().map(|&key| (key, (key + 1, false))));
+        let again = again
+            .into_iter()
+            .map(|key| change(ahash_of, key, Some(key + 1)));
+        let patched = table.patched(again.collect(), ahash_of);
+        check(&patched, &with_some, ahash_of, COUNT);
     }
 }
 

@@ -1,0 +1,216 @@
+//! Entries with gaps between them.
+
+use std::mem::{self, needs_drop};
+use std::ops::Range;
+
+use crate::contain::drop_contained;
+use crate::table::discard;
+
+/// Slots, each with an entry or a gap.
+///
+/// Of types with nothing to drop a gap holds a copy of some entry: then every slot can be read without
+/// asking whether it is one. A copy is never where a lookup of its key leads, see [`Draft::put`].
+pub(super) struct Entries<K, V> {
+    /// The slots, if there is nothing to drop.
+    filled: Box<[(K, V)]>,
+    /// One bit for each of these: no gap.
+    present: Box<[u64]>,
+    /// The slots, if there is something to drop.
+    spaced: Box<[Option<(K, V)>]>,
+    len: usize,
+}
+
+impl<K, V> Entries<K, V> {
+    const FILLED: bool = !needs_drop::<(K, V)>();
+
+    pub(super) fn none() -> Self {
+        Entries {
+            filled: Box::default(),
+            present: Box::default(),
+            spaced: Box::default(),
+            len: 0,
+        }
+    }
+
+    /// How many there are, gaps not counted.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// What a lookup that leads to this slot has to compare with.
+    #[inline(always)]
+    pub(super) fn candidate(&self, slot: usize) -> Option<&(K, V)> {
+        if const { Self::FILLED } {
+            self.filled.get(slot)
+        } else {
+            self.spaced.get(slot)?.as_ref()
+        }
+    }
+
+    /// The entries in these slots, which are those of a block or of several.
+    pub(super) fn within(&self, slots: Range<usize>) -> impl Iterator<Item = (usize, &(K, V))> {
+        // A block has whole words of bits, or is the only one.
+        let words = slots.start / 64..slots.end.min(self.filled.len()).div_ceil(64);
+        let filled = words.flat_map(move |word| {
+            ones(self.present[word]).map(move |bit| {
+                let slot = word * 64 + bit;
+                (slot, &self.filled[slot])
+            })
+        });
+        let spaced = self.spaced.get(slots.clone()).unwrap_or(&[]);
+        let spaced = slots.zip(spaced);
+        filled.chain(spaced.filter_map(|(slot, entry)| Some((slot, entry.as_ref()?))))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(K, V)> {
+        self.within(0..self.slots()).map(|(_, entry)| entry)
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        self.filled.len().max(self.spaced.len())
+    }
+
+    /// Takes all entries out.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V> {
+        let present = mem::take(&mut self.present);
+        let is_present = move |slot: usize| present[slot / 64] & 1 << (slot % 64) != 0;
+        let filled = mem::take(&mut self.filled).into_iter().enumerate();
+        let filled = filled.filter_map(move |(slot, pair)| is_present(slot).then_some(pair));
+        let spaced = mem::take(&mut self.spaced).into_iter().flatten();
+        self.len = 0;
+        filled.chain(spaced)
+    }
+}
+
+impl<K, V> Drop for Entries<K, V> {
+    fn drop(&mut self) {
+        discard(mem::take(&mut self.spaced).into_iter().flatten());
+    }
+}
+
+/// Entries under construction: slots are opened in order, and filled.
+pub(super) struct Draft<K, V> {
+    filled: Vec<(K, V)>,
+    present: Vec<u64>,
+    spaced: Vec<Option<(K, V)>>,
+    /// As many slots as are open.
+    open: usize,
+    len: usize,
+}
+
+impl<K: Clone, V: Clone> Draft<K, V> {
+    /// With room for so many slots.
+    pub(super) fn with_room(slots: usize) -> Self {
+        let (filled, spaced) = if Entries::<K, V>::FILLED {
+            (slots, 0)
+        } else {
+            (0, slots)
+        };
+        Draft {
+            filled: Vec::with_capacity(filled),
+            present: Vec::with_capacity(filled.div_ceil(64)),
+            spaced: Vec::with_capacity(spaced),
+            open: 0,
+            len: 0,
+        }
+    }
+
+    /// Opens so many slots more and returns the first.
+    pub(super) fn open(&mut self, slots: usize) -> usize {
+        let first = self.open;
+        self.open += slots;
+        if !Entries::<K, V>::FILLED {
+            self.spaced.resize_with(self.open, || None);
+        }
+        first
+    }
+
+    /// Puts an entry into an open slot, of those opened last, that has none.
+    ///
+    /// Gaps are filled with copies of an entry that is put after they are opened, or is copied after
+    /// them. Such an entry is in the table, so a lookup of its key leads elsewhere. If it goes one day,
+    /// its own block is built anew, and with it the gaps to which a lookup of its key can lead.
+    #[inline]
+    pub(super) fn put(&mut self, slot: usize, entry: (K, V)) {
+        self.len += 1;
+        if !Entries::<K, V>::FILLED {
+            self.spaced[slot] = Some(entry);
+            return;
+        }
+        self.fill(&entry);
+        self.present[slot / 64] |= 1 << (slot % 64);
+        self.filled[slot] = entry;
+    }
+
+    #[inline]
+    fn fill(&mut self, gap: &(K, V)) {
+        if self.filled.len() < self.open {
+            self.filled.resize(self.open, gap.clone());
+            self.present.resize(self.open.div_ceil(64), 0);
+        }
+    }
+
+    /// Opens as many slots as these of others, with copies of what they have.
+    pub(super) fn copy(&mut self, from: &Entries<K, V>, slots: Range<usize>) {
+        if !Entries::<K, V>::FILLED {
+            self.spaced.extend_from_slice(&from.spaced[slots.clone()]);
+            self.open = self.spaced.len();
+            self.len += from.within(slots).count();
+            return;
+        }
+        let (first, count) = (self.open, slots.len());
+        if let Some((_, entry)) = from.within(slots.clone()).next() {
+            self.fill(entry);
+        }
+        self.open += count;
+        if self.filled.len() < first {
+            // Only gaps until now, and here as well: something that is put later fills them.
+            return;
+        }
+        let words = slots.start / 64..slots.end.div_ceil(64);
+        let present = &from.present[words];
+        self.present.extend_from_slice(present);
+        self.len += present
+            .iter()
+            .map(|word| word.count_ones() as usize)
+            .sum::<usize>();
+        self.filled.extend_from_slice(&from.filled[slots]);
+    }
+
+    /// Replaces the entry in a slot.
+    pub(super) fn replace(&mut self, slot: usize, entry: (K, V)) {
+        if Entries::<K, V>::FILLED {
+            self.filled[slot] = entry;
+        } else {
+            drop_contained(self.spaced[slot].replace(entry));
+        }
+    }
+
+    /// The entries; none at all if there are only gaps.
+    pub(super) fn finish(mut self) -> Entries<K, V> {
+        if self.len == 0 {
+            return Entries::none();
+        }
+        if let Some(word) = self.present.iter().rposition(|&word| word != 0) {
+            // After it there may be blocks of gaps only, for which any entry of another block will do.
+            let last = word * 64 + self.present[word].ilog2() as usize;
+            self.fill(&self.filled[last].clone());
+        }
+        Entries {
+            filled: self.filled.into(),
+            present: self.present.into(),
+            spaced: self.spaced.into(),
+            len: self.len,
+        }
+    }
+}
+
+/// The numbers of the bits that are set.
+fn ones(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = word.trailing_zeros();
+        // Of 0 nothing is left, and its lowest one is at 64.
+        word &= word.wrapping_sub(1);
+        (bit < u64::BITS).then_some(bit as usize)
+    })
+}
