@@ -165,7 +165,8 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     pub(crate) fn wait_over(&self, flights: &[Arc<Flight<K, V>>], limit: Duration) -> bool {
         self.take_over_queued(flights.iter());
         let deadline = self.deadline(limit);
-        flights.iter().all(|flight| {
+        // As in `fetch_many`, the last first.
+        flights.iter().rev().all(|flight| {
             if flight.promise().is_answered() {
                 return true;
             }

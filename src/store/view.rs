@@ -95,15 +95,14 @@ impl<K: Eq, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        if let Some(value) = self.current.table.find(hash, key) {
-            return Found::Table(value);
-        }
-        if let Some(write) = self.overlaid(hash, key) {
-            return Found::Overlay(write);
-        }
-        match self.current.table.find_any(hash, key) {
-            Some(value) => Found::Table(value),
-            None => Found::Nothing,
+        let found = self.current.table.find(hash, key);
+        match found {
+            Some((value, false)) => Found::Table(value),
+            _ => match (self.overlaid(hash, key), found) {
+                (Some(write), _) => Found::Overlay(write),
+                (None, Some((value, _))) => Found::Table(value),
+                (None, None) => Found::Nothing,
+            },
         }
     }
 
@@ -191,7 +190,7 @@ impl<K: Eq + Clone, V> View<K, V> {
             .for_each(|hash, key, write| each(hash, key, write));
         if let Some(sealed) = &self.sealed {
             sealed.overlay.for_each(|hash, key, write| {
-                if self.active.get(hash, key).is_none() {
+                if !self.active.has(hash, key) {
                     each(hash, key, write);
                 }
             });

@@ -137,8 +137,8 @@ impl<K, V> Table<K, V> {
         self.second.hit(self.second.slot(mix(hash))?, key)
     }
 
-    /// Returns the value of a key that is here and not marked.
-    pub(crate) fn find<Q>(&self, hash: u64, key: &Q) -> Option<&V>
+    /// Returns the value of a key that is here, and whether it is marked.
+    pub(crate) fn find<Q>(&self, hash: u64, key: &Q) -> Option<(&V, bool)>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -149,7 +149,7 @@ impl<K, V> Table<K, V> {
             Found::Second(slot) => self.second.marks.has(slot),
             Found::Last(index) => self.last.marks.has(index),
         };
-        if marked { None } else { self.value(found) }
+        Some((self.value(found)?, marked))
     }
 
     /// Returns the value of a key that is here, marked or not.

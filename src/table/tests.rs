@@ -1,5 +1,6 @@
 //! The table against `std`'s map, for good and bad hashers, sizes, types and panicking drops.
 
+use std::borrow::Borrow;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -14,6 +15,18 @@ use proptest::prelude::*;
 use crate::table::{Change, Table};
 
 type HashOf = fn(&u64) -> u64;
+
+impl<K, V> Table<K, V> {
+    /// The value of a key that is here and not marked.
+    fn live<Q>(&self, hash: u64, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let (value, marked) = self.find(hash, key)?;
+        (!marked).then_some(value)
+    }
+}
 
 fn ahash_of<Q: Hash + ?Sized>(key: &Q) -> u64 {
     ahash::RandomState::with_seeds(1, 2, 3, 4).hash_one(key)
@@ -67,7 +80,7 @@ where
         let entry = model.get(&key);
         let live = entry.filter(|(_, marked)| !marked);
         let live = live.map(|(value, _)| value);
-        assert_eq!(table.find(hash_of(&key), &key), live, "find {key}");
+        assert_eq!(table.live(hash_of(&key), &key), live, "find {key}");
         let hit = table.hit(hash_of(&key), &key);
         assert!(hit.is_none() || hit == live, "hit {key}");
         let any = entry.map(|(value, _)| value);
@@ -296,7 +309,7 @@ fn patched_takes_marks_away_from_keys_that_did_not_change() {
     for key in 0..5000_u64 {
         assert!(table.mark(ahash_of(&key), &key));
         assert!(table.mark(ahash_of(&key), &key), "marking twice");
-        assert_eq!(table.find(ahash_of(&key), &key), None);
+        assert_eq!(table.live(ahash_of(&key), &key), None);
     }
     assert!(!table.mark(ahash_of(&5000_u64), &5000));
     let patched = table.patched(vec![change(ahash_of, 9, Some(2))], ahash_of);
@@ -315,16 +328,16 @@ fn marks_from_many_threads_all_hold_while_others_find() {
             scope.spawn(move || {
                 for key in (0..4000).filter(|key| key % 8 == part) {
                     assert!(table.mark(ahash_of(&key), &key));
-                    assert_eq!(table.find(ahash_of(&key), &key), None);
+                    assert_eq!(table.live(ahash_of(&key), &key), None);
                     let kept = key - part + 4 + part % 4;
-                    assert_eq!(table.find(ahash_of(&kept), &kept), Some(&kept));
+                    assert_eq!(table.live(ahash_of(&kept), &kept), Some(&kept));
                 }
             });
         }
     });
     for key in 0..4000_u64 {
         let live = (key % 8 >= 4).then_some(&key);
-        assert_eq!(table.find(ahash_of(&key), &key), live);
+        assert_eq!(table.live(ahash_of(&key), &key), live);
         assert_eq!(table.find_any(ahash_of(&key), &key), Some(&key));
     }
 }
@@ -346,7 +359,7 @@ fn string_keys_are_found_by_str() {
     for n in 0..4000 {
         let key = format!("key {n}");
         let found = table
-            .find(ahash_of(key.as_str()), key.as_str())
+            .live(ahash_of(key.as_str()), key.as_str())
             .map(|value| **value);
         assert_eq!(found, (n < 3000 && (n % 31 != 0 || n >= 3100)).then_some(n));
     }
@@ -359,7 +372,7 @@ fn zero_sized_and_over_aligned_types_work() {
     struct Wide(u8);
 
     let table: Table<(), ()> = Table::from_pairs([((), ()), ((), ())], |()| 5);
-    assert_eq!((table.len(), table.find(5, &())), (1, Some(&())));
+    assert_eq!((table.len(), table.live(5, &())), (1, Some(&())));
     let table = table.patched(
         vec![Change {
             hash: 5,
@@ -368,14 +381,14 @@ fn zero_sized_and_over_aligned_types_work() {
         }],
         |()| 5,
     );
-    assert_eq!((table.len(), table.find(5, &())), (0, None));
+    assert_eq!((table.len(), table.live(5, &())), (0, None));
 
     let set = Table::from_pairs((0..700_u16).map(|n| (n, ())), ahash_of);
-    assert!((0..700_u16).all(|n| set.find(ahash_of(&n), &n).is_some()));
+    assert!((0..700_u16).all(|n| set.live(ahash_of(&n), &n).is_some()));
 
     let wide = Table::from_pairs((0..700_u16).map(|n| (n, Wide(n as u8))), ahash_of);
     for n in 0..700_u16 {
-        let found = wide.find(ahash_of(&n), &n);
+        let found = wide.live(ahash_of(&n), &n);
         assert_eq!(found, Some(&Wide(n as u8)));
         assert_eq!(
             found.map_or(1, |wide| std::ptr::from_ref(wide).addr() % 64),
@@ -481,6 +494,6 @@ fn panics_of_user_code_leave_the_old_table_whole() {
     assert!(built.is_err());
     assert_eq!(table.len(), 200);
     for n in 0..200 {
-        assert_eq!(table.find(ahash_of(&Fragile(n)), &Fragile(n)), Some(&n));
+        assert_eq!(table.live(ahash_of(&Fragile(n)), &Fragile(n)), Some(&n));
     }
 }
