@@ -219,12 +219,13 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     ///
     /// One tick before the end of the time the value is served; at the end it is taken out, so that
     /// [`peek`](Bucket::peek) misses and [`get`](Bucket::get) loads. The refresher does so, by itself, as
-    /// soon as it gets to it: a fold that it is at comes first. What goes is counted in
-    /// [`Stats::too_stale`](crate::Stats::too_stale) and told as [`Event::TooStale`].
+    /// soon as it gets to it: a fold that it is at comes first. After a shutdown nothing goes. What goes is
+    /// counted in [`Stats::too_stale`](crate::Stats::too_stale) and told as [`Event::TooStale`].
     ///
-    /// It costs reads nothing. Each failing key is kept once more, with about 100 bytes; after a failed
-    /// dataset, each key that was written since. What a failed dataset leaves goes in one publication,
-    /// which copies what stays.
+    /// It costs reads nothing. Each failing key is kept once more, with about 130 bytes; after a failed
+    /// dataset, each key that was written since. Keys go one by one, as if they were invalidated, and a
+    /// few thousand at a time; what a failed dataset leaves goes in one publication, which copies what
+    /// stays.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicBool, Ordering};

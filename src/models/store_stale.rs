@@ -17,7 +17,7 @@ fn fail(data: &Data, load: u64, key: u8) {
 
 fn take_out(data: &Data, folder: &mut Folder<u8, u8>) -> usize {
     folder.take_in_failed(&data.0);
-    folder.take_out_keys(&data.0, NOW, NOW)
+    folder.take_out_keys(&data.0, NOW, NOW, 8)
 }
 
 fn tracked<const N: usize>(pairs: [(u8, u8); N]) -> (Arc<Data>, Folder<u8, u8>) {

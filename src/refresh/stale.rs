@@ -5,6 +5,10 @@ use crate::events::Event;
 use crate::stats::Counters;
 use crate::{HashBuilder, Key, Value};
 
+/// How many keys go in one turn, so that who asks the refresher for something does not wait for millions.
+/// A fold's worth of time; chosen, not measured.
+const MOST_AT_A_TURN: usize = 10_000;
+
 impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
     /// A refresh failed as a whole: what it was to replace is served for a limited time from here on,
     /// where there is a limit.
@@ -24,7 +28,9 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         self.folder.take_in_failed(&self.store);
         let now = self.clock.now();
         let retry = now.saturating_add(RETRY_FOLD);
-        let mut keys = self.folder.take_out_keys(&self.store, now, retry);
+        let mut keys = self
+            .folder
+            .take_out_keys(&self.store, now, retry, MOST_AT_A_TURN);
         match self.contained(|this| this.folder.take_out_whole(&this.store, now)) {
             Ok(None) => {}
             Ok(Some(gone)) => {

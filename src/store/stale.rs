@@ -273,19 +273,23 @@ impl<K: Key, V: Value> Folder<K, V> {
         self.stale.as_ref()?.next_until()
     }
 
-    /// Takes out the keys whose time has come. Returns how many went. One whose `Eq` or `Clone` panics is
-    /// tried again at `retry`.
+    /// Takes out keys whose time has come, `most` of them. Returns how many went. One whose `Eq` or `Clone`
+    /// panics is tried again at `retry`.
     pub(crate) fn take_out_keys<S: BuildHasher>(
         &mut self,
         store: &Store<K, V, S>,
         now: Duration,
         retry: Duration,
+        most: usize,
     ) -> usize {
         let Some(stale) = &mut self.stale else {
             return 0;
         };
         let mut gone = 0;
-        while let Some((key, since)) = stale.take_due(now) {
+        for _ in 0..most {
+            let Some((key, since)) = stale.take_due(now) else {
+                break;
+            };
             match contained(|| store.take_out(since.number, key.hash, key.key())) {
                 Ok(went) => gone += usize::from(went),
                 Err(_) => stale.add(

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use larder::{ManualClock, Origin, Outcome};
 
-use crate::common::{Broken, Door, PATIENCE, Task, bounded, settle};
+use crate::common::{Broken, Door, PATIENCE, Task, bounded, eventually, settle};
 use crate::g8_stale::{DOWN, HALF, MOST, Source, TICK, by_dataset, limited, pass, refresh};
 
 #[test]
@@ -287,5 +287,26 @@ fn g8_what_is_under_way_at_the_end_is_not_harmed() {
         assert_eq!(now, [Some(201), Some(20), Some(30)]);
         pass(&bucket, &time, 2 * MOST);
         assert_eq!(bucket.len(), 3);
+    });
+}
+
+/// More keys than go in one turn of the refresher: it goes on by itself.
+#[test]
+fn g8_many_keys_that_are_due_together_all_go() {
+    bounded(|| {
+        let (time, source) = (ManualClock::new(), Source::new());
+        let bucket = limited(&time)
+            .bulk_load(move |keys: &[u64]| {
+                let answer = |&key| Ok((key, source.ask(key)?));
+                keys.iter().map(answer).collect::<Result<Vec<_>, Broken>>()
+            })
+            .build()
+            .unwrap();
+        bucket.set_many((0..25_000).map(|key| (key, key)));
+        refresh(&bucket);
+        settle(&bucket);
+        time.advance(MOST);
+        eventually("their end", || bucket.stats().too_stale == 25_000);
+        assert!(bucket.is_empty());
     });
 }
