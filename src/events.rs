@@ -18,11 +18,18 @@ pub enum Event {
         /// Why.
         error: Error,
     },
-    /// A refresh failed, as a whole or for some keys. The old values are kept.
+    /// A refresh failed, as a whole or for some keys. The old values are kept, for
+    /// [`max_stale`](crate::Builder::max_stale) if that is set.
     RefreshFailed {
         /// Why, where the refresh failed as a whole.
         error: Option<Error>,
         /// How many keys failed, where it went by key.
+        keys: usize,
+    },
+    /// Keys were taken out, because their refresh had failed
+    /// [`max_stale`](crate::Builder::max_stale) ago and nothing had replaced their values since.
+    TooStale {
+        /// How many keys.
         keys: usize,
     },
     /// Folding what was written into a new snapshot failed, because a `Clone`, `Hash` or `Eq` of the

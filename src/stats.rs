@@ -68,6 +68,8 @@ counters! {
     refreshes,
     /// Refreshes that failed, as a whole or for some keys.
     refreshes_failed,
+    /// Keys taken out, because their refresh had failed too long ago.
+    too_stale,
 }
 
 impl Counters {

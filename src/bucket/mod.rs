@@ -232,7 +232,8 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// Refreshes the whole bucket in the background: from the dataset loader where there is one, else by
     /// reloading every key that is cached.
     ///
-    /// Readers never wait for it. Values whose reload fails are kept. A refresh that is under way goes
+    /// Readers never wait for it. Values whose reload fails are kept, for ever or up to
+    /// [`max_stale`](Builder::max_stale). A refresh that is under way goes
     /// on, and another one follows for this call, since the first may have read the source already.
     pub fn refresh(&self) -> RefreshTicket {
         let reply = self.core.control.ask(|requests| &mut requests.refresh);

@@ -7,7 +7,7 @@ use crate::contain::contained;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::events::Event;
 use crate::loader::Outcome;
-use crate::store::Installed;
+use crate::store::{Failed, Installed};
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
 
@@ -139,7 +139,31 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             self.end(flight, Answer::Loaded(value.clone()));
         }
         let answer = contained(|| self.store_outcome(flight, outcome, number));
-        self.end(flight, answer.unwrap_or_else(Answer::Failed));
+        let answer = answer.unwrap_or_else(Answer::Failed);
+        if matches!(answer, Answer::Failed(_)) {
+            self.keep_stale(flight);
+        }
+        self.end(flight, answer);
+    }
+
+    /// A load failed. If it was a reload, the old value is served for a limited time from here on, where
+    /// there is a limit. Before the flight is answered, so that whoever waited for it finds the time set;
+    /// and while the load is live, which the folder relies on.
+    fn keep_stale(&self, flight: &Flight<K, V>) {
+        if self.max_stale.is_some() && flight.wants_reload() {
+            self.report_stale(flight.number(), flight.hash, &flight.key);
+        }
+    }
+
+    pub(super) fn report_stale(&self, number: u64, hash: u64, key: &K) {
+        if let Some(most) = self.max_stale {
+            let until = self.clock.now().saturating_add(most);
+            // A key whose `Clone` panics is reported when it fails again.
+            let _ = contained(|| {
+                let failed = Failed::new(number, hash, key.clone(), until);
+                self.store.refresh_failed(failed);
+            });
+        }
     }
 
     fn store_outcome(&self, flight: &Flight<K, V>, outcome: Outcome<V>, number: u64) -> Answer<V> {
@@ -239,6 +263,7 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
     fn fail_all(&mut self, error: &Error) {
         for flight in std::mem::take(&mut self.flights) {
             self.failed += 1;
+            self.loads.keep_stale(&flight);
             if !fault::planted("failure_unanswered") {
                 self.loads.end(&flight, Answer::Failed(error.clone()));
             }

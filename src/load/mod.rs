@@ -52,6 +52,8 @@ pub(crate) struct Loads<K: Key, V: Value, S: HashBuilder> {
     stats: Arc<Counters>,
     events: Arc<Events>,
     clock: Clock,
+    /// For how long a value is served whose reload failed, if that has an end.
+    max_stale: Option<Duration>,
 }
 
 /// Where a key stands.
@@ -103,6 +105,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             stats,
             events,
             clock,
+            max_stale: config.max_stale,
         }
     }
 

@@ -211,17 +211,17 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
 
     /// Begins reloads of `keys` on this thread, of those that are cached and not in flight. Part of a
     /// refresh sweep.
-    pub(super) fn begin_reloads(&self, keys: Vec<K>, runner: u64) -> Reloads<'_, K, V> {
+    pub(super) fn begin_reloads(&self, keys: &[K], runner: u64) -> Reloads<'_, K, V> {
         let mut led = Led {
             loads: self,
             flights: Vec::new(),
         };
         let view = self.store.view();
         for key in keys {
-            let hash = self.store.hash(&key);
-            if view.is_present(hash, &key)
+            let hash = self.store.hash(key);
+            if view.is_present(hash, key)
                 && let Ok(Part::Lead(flight)) =
-                    self.any_part(&view, hash, &key, true, at_birth(runner))
+                    self.any_part(&view, hash, key, true, at_birth(runner))
             {
                 led.flights.push(flight);
             }

@@ -2,8 +2,9 @@
 
 use super::Loads;
 use super::queue::Next;
+use super::request::Reloads;
 use super::runner::{self, Running};
-use crate::contain::contained;
+use crate::contain::{contained, drop_contained};
 use crate::sync::Parker;
 use crate::{HashBuilder, Key, Value};
 
@@ -53,14 +54,24 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     }
 
     fn reload(&self, keys: Vec<K>, runner: u64) -> usize {
-        let count = keys.len();
         // The user's `Hash` and `Eq` run in here.
-        let Ok(reloads) = contained(|| self.begin_reloads(keys, runner)) else {
-            return count;
+        let begun = contained(|| self.begin_reloads(&keys, runner));
+        let failed = match begun {
+            Ok(Reloads {
+                flights,
+                live: Some(live),
+            }) => self.run_batch(flights, live.number()),
+            Ok(_) => 0,
+            Err(_) => {
+                let live = self.store.begin_load();
+                for key in &keys {
+                    let _ =
+                        contained(|| self.report_stale(live.number(), self.store.hash(key), key));
+                }
+                keys.len()
+            }
         };
-        match &reloads.live {
-            Some(live) => self.run_batch(reloads.flights, live.number()),
-            None => 0,
-        }
+        keys.into_iter().for_each(drop_contained);
+        failed
     }
 }

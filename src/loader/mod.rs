@@ -49,6 +49,7 @@ pub trait DatasetLoader<K, V>: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Any error of the loader's own: then the bucket keeps what it has.
+    /// Any error of the loader's own: then the bucket keeps what it has, for ever or up to
+    /// [`max_stale`](crate::Builder::max_stale).
     fn load_all(&self) -> Result<Box<dyn Iterator<Item = (K, V)> + '_>, BoxError>;
 }

@@ -22,7 +22,8 @@ pub enum Outcome<V> {
     Ignore(V),
     /// The source has no such key. A cached value of it goes.
     Absent,
-    /// The load of this key failed. A cached value of it stays.
+    /// The load of this key failed. A cached value of it stays, for ever or up to
+    /// [`max_stale`](crate::Builder::max_stale).
     Failed(BoxError),
 }
 

@@ -36,6 +36,8 @@ mod store_loads;
 #[cfg(larder_loom)]
 mod store_reads;
 #[cfg(larder_loom)]
+mod store_stale;
+#[cfg(larder_loom)]
 mod store_whole;
 #[cfg(larder_loom)]
 mod support;

@@ -7,4 +7,5 @@
 pub(crate) mod control;
 pub(crate) mod dataset;
 mod schedule;
+mod stale;
 pub(crate) mod worker;

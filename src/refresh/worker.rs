@@ -22,7 +22,7 @@ use crate::{HashBuilder, Key, Value};
 const SWEEP_RETIRED: Duration = Duration::from_millis(50);
 
 /// How long after a failed fold it is tried again.
-const RETRY_FOLD: Duration = Duration::from_millis(100);
+pub(super) const RETRY_FOLD: Duration = Duration::from_millis(100);
 
 /// Everything that the refresher works with. It is the only one that publishes.
 pub(crate) struct Refresher<K: Key, V: Value, S: HashBuilder> {
@@ -33,14 +33,15 @@ pub(crate) struct Refresher<K: Key, V: Value, S: HashBuilder> {
     pub(crate) stats: Arc<Counters>,
     pub(crate) events: Arc<Events>,
     pub(crate) clock: Clock,
-    folder: Folder<K, V>,
+    pub(super) folder: Folder<K, V>,
+    pub(super) max_stale: Option<Duration>,
     fold_delay: Duration,
     schedule: Schedule,
     next_refresh: Option<Duration>,
     refresh: Refresh<K>,
     /// Who has asked for a refresh that has not begun.
     wanted: Vec<Reply<()>>,
-    dirty_since: Option<Duration>,
+    pub(super) dirty_since: Option<Duration>,
     last_fold_end: Duration,
     last_fold_cost: Duration,
     retry_fold_at: Option<Duration>,
@@ -77,6 +78,10 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         let seed = store.hasher().hash_one(crate::sync::unique());
         let mut schedule = Schedule::new(config.refresh_every, config.refresh_jitter, seed);
         let now = clock.now();
+        let mut folder = Folder::new();
+        if config.max_stale.is_some() {
+            folder.track_stale();
+        }
         Self {
             store,
             loads,
@@ -84,7 +89,8 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             fetcher,
             stats,
             events,
-            folder: Folder::new(),
+            folder,
+            max_stale: config.max_stale,
             fold_delay: config.fold_delay,
             next_refresh: schedule.after(now),
             schedule,
@@ -114,10 +120,12 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             return false;
         }
         self.clear(requests.clear);
-        self.fold_if_due(requests.publish);
         if let Some((fetch, dataset)) = requests.dataset {
             self.end_dataset(fetch, dataset);
         }
+        // After a dataset that may end it, and before the fold of who asks for a snapshot of now.
+        self.take_out_stale();
+        self.fold_if_due(requests.publish);
         self.end_sweep_if_over();
         self.wanted.extend(requests.refresh);
         self.start_refresh_if_due();
@@ -297,14 +305,17 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             self.dirty_since = None;
             Counters::add(&self.stats.publications, 1);
         }
-        self.folder.forget_dataset();
         self.end_refresh(asked, published.map(|_| ()), 0);
+        self.folder.forget_dataset();
     }
 
     fn end_refresh(&mut self, asked: Vec<Reply<()>>, ended: Result<(), Error>, failed: usize) {
         if ended.is_err() || failed > 0 {
             Counters::add(&self.stats.refreshes_failed, 1);
             let error = ended.as_ref().err().cloned();
+            if error.is_some() {
+                self.keep_stale();
+            }
             self.events.send(Event::RefreshFailed {
                 error,
                 keys: failed,
@@ -325,7 +336,8 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         };
         let retired = (!self.folder.retired().is_empty())
             .then(|| self.clock.now().saturating_add(SWEEP_RETIRED));
-        [refresh, self.fold_due_at(), retired]
+        let stale = self.folder.stale_until();
+        [refresh, self.fold_due_at(), retired, stale]
             .into_iter()
             .flatten()
             .min()
@@ -354,7 +366,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
 
     /// Runs what calls the user's `Clone`, `Hash`, `Eq` or `Drop`. A panic of theirs ends the step, not
     /// the thread.
-    fn contained<R>(&mut self, step: impl FnOnce(&mut Self) -> R) -> Result<R, Error> {
+    pub(super) fn contained<R>(&mut self, step: impl FnOnce(&mut Self) -> R) -> Result<R, Error> {
         contained(|| step(self))
     }
 }

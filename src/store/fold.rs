@@ -7,8 +7,10 @@ use super::echo::Echo;
 use super::gate::Gate;
 use super::overlay::Overlay;
 use super::retired::Retired;
+use super::stale::Stale;
 use super::view::{Generation, Sealed, View};
 use super::{Store, Write, room_for};
+use crate::contain::contained;
 use crate::sync::{Arc, fault};
 use crate::table::{Change, Table};
 use crate::{Key, Value};
@@ -18,13 +20,15 @@ pub(crate) struct Folder<K, V> {
     retired: Retired<K, V>,
     /// While a dataset is being fetched: every overlay sealed since the fetch began. They are newer
     /// than the dataset and will be laid over it.
-    since: Option<Since<K, V>>,
+    pub(super) since: Option<Since<K, V>>,
+    /// What is served though its refresh has failed, where that has an end.
+    pub(super) stale: Option<Stale<K>>,
 }
 
-struct Since<K, V> {
-    overlays: Vec<Arc<Overlay<K, V>>>,
+pub(super) struct Since<K, V> {
+    pub(super) overlays: Vec<Arc<Overlay<K, V>>>,
     /// What has a lower number began before the fetch, and is older than the dataset.
-    floor: u64,
+    pub(super) floor: u64,
 }
 
 impl<K: Key, V: Value> Folder<K, V> {
@@ -32,6 +36,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         Self {
             retired: Retired::new(),
             since: None,
+            stale: None,
         }
     }
 
@@ -56,7 +61,11 @@ impl<K: Key, V: Value> Folder<K, V> {
             self.replace(store, settled);
             return view.current.epoch;
         }
+        if fault::planted("failures_taken_in_first") {
+            self.take_in_failed(store);
+        }
         let echo = echo_after(store, &view, &sealed);
+        self.settle_stale(store, &sealed);
         let table = view.current.table.patched(changes, |key| store.hash(key));
         self.keep_since(&sealed);
         self.announce_and_publish(store, table, echo, view.floor)
@@ -100,22 +109,33 @@ impl<K: Key, V: Value> Folder<K, V> {
         let mut echo = view.echo.clone();
         if let Some(sealed) = &sealed {
             echo = echo_after(store, &view, sealed);
+            self.settle_stale(store, sealed);
             self.keep_since(sealed);
         }
-        let overlays = self.since.take().map_or(Vec::new(), |since| since.overlays);
-        let changes = merged(overlays, floor, store.hasher());
+        let since = self.since.as_ref();
+        let overlays = since.map_or(Vec::new(), |since| since.overlays.clone());
+        let changes = merged(&overlays, floor, store.hasher());
         let table = if changes.is_empty() {
             dataset
         } else {
             dataset.patched(changes, |key| store.hash(key))
         };
-        self.announce_and_publish(store, table, echo, floor.max(view.floor))
+        let epoch = self.announce_and_publish(store, table, echo, floor.max(view.floor));
+        self.since = None;
+        if let Some(stale) = &mut self.stale {
+            // What an `Eq` that panics leaves in it is below the floor, or fails again.
+            let _ = contained(|| stale.replaced(&overlays, floor));
+        }
+        epoch
     }
 
     /// Empties the bucket in one publication. A write that is inside the old gate counts as before it.
     pub(crate) fn clear<S: BuildHasher>(&mut self, store: &Store<K, V, S>) -> u64 {
         // Whatever is being fetched began before.
         self.since = None;
+        if let Some(stale) = &mut self.stale {
+            stale.forget_all();
+        }
         let view = store.cell.load_full();
         let epoch = view.current.epoch + 1;
         let current = generation(Table::empty(), epoch);
@@ -154,7 +174,7 @@ impl<K: Key, V: Value> Folder<K, V> {
     ///
     /// Returns the sealed overlay, also that of an earlier fold which did not come to its end, or
     /// `None` where nothing was written and no floor is to be raised.
-    fn rotate<S: BuildHasher>(
+    pub(super) fn rotate<S: BuildHasher>(
         &mut self,
         store: &Store<K, V, S>,
         floor: u64,
@@ -195,7 +215,7 @@ impl<K: Key, V: Value> Folder<K, V> {
 
     /// Steps 3 to 5: from the announcement on every writer marks the next table too; what was written
     /// before is marked here; then the next table is the current one.
-    fn announce_and_publish<S: BuildHasher>(
+    pub(super) fn announce_and_publish<S: BuildHasher>(
         &mut self,
         store: &Store<K, V, S>,
         table: Table<K, V>,
@@ -243,7 +263,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         self.retired.view(old);
     }
 
-    fn keep_since(&mut self, sealed: &Arc<Overlay<K, V>>) {
+    pub(super) fn keep_since(&mut self, sealed: &Arc<Overlay<K, V>>) {
         if let Some(since) = &mut self.since
             && !fault::planted("dataset_over_writes")
         {
@@ -275,7 +295,10 @@ fn change<K: Clone, V: Clone>(hash: u64, key: &K, write: &Write<V>) -> Change<K,
 }
 
 /// The changes of a sealed overlay that are not below `floor`.
-fn changes_of<K: Key, V: Value>(sealed: &Overlay<K, V>, floor: u64) -> Vec<Change<K, V>> {
+pub(super) fn changes_of<K: Key, V: Value>(
+    sealed: &Overlay<K, V>,
+    floor: u64,
+) -> Vec<Change<K, V>> {
     let mut changes = Vec::with_capacity(sealed.len());
     sealed.for_each(|hash, key, write| {
         if write.number() >= floor {
@@ -287,11 +310,11 @@ fn changes_of<K: Key, V: Value>(sealed: &Overlay<K, V>, floor: u64) -> Vec<Chang
 
 /// The changes of several overlays, oldest first, later ones on top.
 fn merged<K: Key, V: Value, S: BuildHasher + Clone>(
-    overlays: Vec<Arc<Overlay<K, V>>>,
+    overlays: &[Arc<Overlay<K, V>>],
     floor: u64,
     hasher: &S,
 ) -> Vec<Change<K, V>> {
-    if let [one] = &overlays[..] {
+    if let [one] = overlays {
         return changes_of(one, floor);
     }
     let mut newest = HashMap::with_hasher(hasher.clone());
@@ -312,7 +335,7 @@ fn merged<K: Key, V: Value, S: BuildHasher + Clone>(
 ///
 /// The look at the live loads comes after the seal: a load that is not seen there draws a number above
 /// all that were drawn inside the sealed gate.
-fn echo_after<K: Key, V: Value, S: BuildHasher>(
+pub(super) fn echo_after<K: Key, V: Value, S: BuildHasher>(
     store: &Store<K, V, S>,
     view: &View<K, V>,
     sealed: &Overlay<K, V>,

@@ -4,12 +4,14 @@
 //! gate, marks the tables, and puts into the active overlay; one folder (see [`fold`]) rotates, seals,
 //! builds, announces, marks and publishes.
 
+mod by_hash;
 mod echo;
 pub(crate) mod fold;
 mod gate;
 mod number;
 mod overlay;
 mod retired;
+mod stale;
 mod view;
 
 use std::borrow::Borrow;
@@ -24,9 +26,10 @@ pub(crate) use self::gate::inside as inside_a_write;
 pub(crate) use self::number::LiveLoad;
 use self::overlay::Nudge;
 pub(crate) use self::overlay::Write;
+pub(crate) use self::stale::Failed;
 pub(crate) use self::view::{Found, Generation, View};
 
-use crate::sync::{Arc, Cell, CellReader, Parker, fault};
+use crate::sync::{Arc, Cell, CellReader, Mutex, Parker, fault};
 use crate::table::Table;
 use crate::{Key, Value};
 
@@ -46,6 +49,8 @@ pub(crate) struct Store<K, V, S> {
     hasher: S,
     /// Wakes whoever drives the folder.
     bell: Arc<Parker>,
+    /// Reloads that failed and that the folder has not taken in.
+    failed: Mutex<Vec<Failed<K>>>,
 }
 
 /// Whether a load's result went in.
@@ -81,6 +86,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             numbers,
             hasher,
             bell: Parker::new(),
+            failed: Mutex::new(Vec::new()),
         }
     }
 
@@ -236,28 +242,64 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// `value` is `None` for a key that is gone at the source. Waits as
     /// [`write_if_absent`](Self::write_if_absent) does.
     pub(crate) fn install(&self, load: u64, hash: u64, key: K, value: Option<V>) -> Installed {
+        self.put_loaded(load, hash, key, value, |view| {
+            let folded = view.echo.as_ref().and_then(|echo| echo.last(hash));
+            folded.unwrap_or(0)
+        })
+    }
+
+    /// Takes out a key that has not been folded since a load of it began which failed: as if that load
+    /// had found it gone. Returns whether it went.
+    ///
+    /// The echo is not asked. It speaks for all keys of a hash, and one of them must not keep another.
+    pub(crate) fn take_out(&self, load: u64, hash: u64, key: &K) -> bool {
+        self.view().is_present(hash, key)
+            && self.put_loaded(load, hash, key.clone(), None, |_| 0) == Installed::Stored
+    }
+
+    /// A reload failed. To be called before the load is over.
+    pub(crate) fn refresh_failed(&self, failed: Failed<K>) {
+        let is_first = {
+            let mut waiting = self.failed.lock();
+            waiting.push(failed);
+            waiting.len() == 1
+        };
+        if is_first {
+            self.bell.unpark();
+        }
+    }
+
+    fn take_failed(&self) -> Vec<Failed<K>> {
+        std::mem::take(&mut *self.failed.lock())
+    }
+
+    /// Puts what a load brought, unless something newer is there or, as `folded` says, has been folded.
+    fn put_loaded(
+        &self,
+        load: u64,
+        hash: u64,
+        key: K,
+        value: Option<V>,
+        folded: impl FnOnce(&View<K, V>) -> u64,
+    ) -> Installed {
         let nudge = self.inside(|view| {
             wait_sealed(view);
             let below = view
                 .under_active(hash, &key)
                 .map_or(0, |write| write.number());
-            let folded = view
-                .echo
-                .as_ref()
-                .and_then(|echo| echo.last(hash))
-                .unwrap_or(0);
             let floor = if fault::planted("floor_ignored") {
                 0
             } else {
                 view.floor
             };
-            if load < below.max(folded).max(floor) {
+            if load < below.max(folded(view)).max(floor) {
                 return None;
             }
             mark(view, hash, &key);
             let write = Write::new(load, value);
             let put = view.active.put_if(hash, key, &write, |current| {
                 current.is_none_or(|current| current.number() <= load)
+                    || fault::planted("load_ignores_numbers")
             });
             put.ok().map(|()| view.active.nudge(load))
         });

@@ -6,19 +6,19 @@ use std::mem::needs_drop;
 use crate::contain::drop_contained;
 
 /// A key and its hash.
-pub(super) struct Hashed<K> {
-    pub(super) hash: u64,
+pub(crate) struct Hashed<K> {
+    pub(crate) hash: u64,
     /// Always there, until it is dropped.
     key: Option<K>,
 }
 
 impl<K> Hashed<K> {
-    pub(super) fn new(hash: u64, key: K) -> Self {
+    pub(crate) fn new(hash: u64, key: K) -> Self {
         let key = Some(key);
         Self { hash, key }
     }
 
-    pub(super) fn key(&self) -> &K {
+    pub(crate) fn key(&self) -> &K {
         match &self.key {
             Some(key) => key,
             None => unreachable!("only its drop takes the key out"),

@@ -16,7 +16,6 @@ mod real;
 use real as world;
 
 pub(crate) mod fault;
-#[cfg(not(any(larder_loom, larder_shuttle)))]
 mod hashed;
 mod mutex;
 pub(crate) mod order;
@@ -25,6 +24,7 @@ mod published;
 #[cfg(larder_loom)]
 pub(crate) mod watched;
 
+pub(crate) use hashed::Hashed;
 pub(crate) use mutex::Mutex;
 pub(crate) use parker::Parker;
 pub(crate) use published::{Cell, CellReader};

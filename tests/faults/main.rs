@@ -22,4 +22,5 @@ mod observers;
 mod options;
 mod panics;
 mod reentry;
+mod stale;
 mod threads;

@@ -11,7 +11,7 @@ fn fresh(name: &str) -> Fresh {
     Bucket::<u64, u64>::builder(name).load(|key: &u64| Ok::<_, String>(*key))
 }
 
-const REFUSED: [(&str, &str, Spoil); 17] = [
+const REFUSED: [(&str, &str, Spoil); 20] = [
     ("batch_size", "0", |b| b.batch_size(0)),
     ("queue_capacity", "0", |b| b.queue_capacity(0)),
     ("loader_threads", "0", |b| b.loader_threads(0)),
@@ -20,6 +20,8 @@ const REFUSED: [(&str, &str, Spoil); 17] = [
     ("wait_limit", "s", |b| b.wait_limit(Duration::MAX)),
     ("refresh_every", "0ns", |b| b.refresh_every(Duration::ZERO)),
     ("refresh_every", "s", |b| b.refresh_every(Duration::MAX)),
+    ("max_stale", "0ns", |b| b.max_stale(Duration::ZERO)),
+    ("max_stale", "s", |b| b.max_stale(Duration::MAX)),
     ("linger", "s", |b| b.linger(Duration::MAX)),
     ("fold_delay", "s", |b| b.fold_delay(Duration::MAX)),
     ("shutdown_limit", "s", |b| b.shutdown_limit(Duration::MAX)),
@@ -30,6 +32,9 @@ const REFUSED: [(&str, &str, Spoil); 17] = [
     ("name", "empty", |_| fresh("")),
     ("refresh_every", "set", |_| {
         Bucket::<u64, u64>::builder("none").refresh_every(Duration::from_secs(1))
+    }),
+    ("max_stale", "set", |_| {
+        Bucket::<u64, u64>::builder("none").max_stale(Duration::from_secs(1))
     }),
 ];
 
@@ -60,7 +65,7 @@ fn each_option_out_of_range_is_refused_by_name_value_and_range() {
 #[test]
 fn options_at_the_edge_of_their_range_are_taken() {
     let century = Duration::from_secs(100 * 365 * 24 * 3600);
-    let edges: [Spoil; 12] = [
+    let edges: [Spoil; 13] = [
         |b| b.batch_size(1),
         |b| b.batch_size(usize::MAX),
         |b| b.queue_capacity(1),
@@ -73,6 +78,7 @@ fn options_at_the_edge_of_their_range_are_taken() {
         |b| b.refresh_jitter(0.0),
         |b| b.refresh_jitter(1.0),
         |b| b.refresh_every(Duration::from_nanos(1)),
+        |b| b.max_stale(Duration::from_nanos(1)),
     ];
     for (at, edge) in edges.into_iter().enumerate() {
         let bucket = edge(fresh("edges")).build().unwrap();
@@ -83,6 +89,7 @@ fn options_at_the_edge_of_their_range_are_taken() {
     let bucket = fresh("century")
         .wait_limit(century)
         .refresh_every(century)
+        .max_stale(century)
         .refresh_jitter(1.0)
         .fold_delay(century)
         .build()

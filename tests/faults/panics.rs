@@ -15,7 +15,7 @@ use crate::common::{Census, Citizen, PATIENCE, Task, bounded};
 
 /// Which operation panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Which {
+pub(crate) enum Which {
     HashKey,
     EqKey,
     CloneKey,
@@ -25,9 +25,9 @@ enum Which {
 }
 
 /// Burns down with each call of one operation, and goes off once.
-struct Fuse {
-    which: Which,
-    left: AtomicI64,
+pub(crate) struct Fuse {
+    pub(crate) which: Which,
+    pub(crate) left: AtomicI64,
 }
 
 impl Fuse {
@@ -41,18 +41,18 @@ impl Fuse {
         }
     }
 
-    fn has_gone_off(&self) -> bool {
+    pub(crate) fn has_gone_off(&self) -> bool {
         self.left.load(Ordering::SeqCst) < 0
     }
 
-    fn put_out(&self) {
+    pub(crate) fn put_out(&self) {
         self.left.store(i64::MAX, Ordering::SeqCst);
     }
 }
 
-struct Touchy {
-    id: u64,
-    fuse: Arc<Fuse>,
+pub(crate) struct Touchy {
+    pub(crate) id: u64,
+    pub(crate) fuse: Arc<Fuse>,
 }
 
 impl Hash for Touchy {

@@ -16,6 +16,9 @@ pub(crate) const KEYS: u8 = 12;
 /// Real time; only a bug takes so long.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// How long what failed to refresh is served. Two or three steps of the clock.
+const MAX_STALE: Duration = Duration::from_millis(600);
+
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     Set(u8, u32),
@@ -100,6 +103,8 @@ pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
     shape: Shape,
     /// What must be cached.
     cached: BTreeMap<u8, u32>,
+    /// Until when, of what has failed to refresh since it was written.
+    stale: BTreeMap<u8, Duration>,
     kept: Vec<Kept<S>>,
     epoch: u64,
 }
@@ -114,6 +119,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         let builder = Bucket::builder("model")
             .hasher(hasher)
             .clock(clock.clock())
+            .max_stale(MAX_STALE)
             .batch_size(3);
         let (one, many, all) = (
             Arc::clone(&source),
@@ -175,6 +181,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             source,
             shape,
             cached,
+            stale: BTreeMap::new(),
             kept: Vec::new(),
             epoch: 0,
         }
@@ -195,28 +202,35 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         match op {
             Op::Set(key, value) => {
                 self.bucket.set(*key, *value);
-                self.cached.insert(*key, *value);
+                self.change(*key, Some(*value));
             }
             Op::SetIfAbsent(key, value) => {
                 let expected = self.cached.get(key).copied().map_or(Ok(()), Err);
                 assert_eq!(self.bucket.set_if_absent(*key, *value), expected, "{op:?}");
-                self.cached.entry(*key).or_insert(*value);
+                if expected.is_ok() {
+                    self.change(*key, Some(*value));
+                }
             }
             Op::SetMany(pairs) => {
                 self.bucket.set_many(pairs.iter().copied());
-                self.cached.extend(pairs.iter().copied());
+                for (key, value) in pairs {
+                    self.change(*key, Some(*value));
+                }
             }
             Op::Invalidate(key) => {
                 self.bucket.invalidate(key);
-                self.cached.remove(key);
+                self.change(*key, None);
             }
             Op::InvalidateMany(keys) => {
                 self.bucket.invalidate_many(keys);
-                self.cached.retain(|key, _| !keys.contains(key));
+                for key in keys {
+                    self.change(*key, None);
+                }
             }
             Op::Clear => {
                 self.bucket.clear().unwrap();
                 self.cached.clear();
+                self.stale.clear();
             }
             Op::Publish => {
                 let epoch = self.bucket.publish().unwrap();
@@ -252,13 +266,42 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 self.kept.pop();
             }
             // Folds that are due happen behind our back.
-            Op::Advance(millis) => self
-                .clock
-                .advance(Duration::from_millis(u64::from(*millis))),
+            Op::Advance(millis) => self.advance(Duration::from_millis(u64::from(*millis))),
             Op::Source(key, said) => {
                 self.source.lock().unwrap().says.insert(*key, *said);
             }
             Op::Mood(mood) => self.source.lock().unwrap().mood = *mood,
+        }
+    }
+
+    /// What a write or a load does to a key: it is not stale after that.
+    fn change(&mut self, key: u8, value: Option<u32>) {
+        match value {
+            Some(value) => drop(self.cached.insert(key, value)),
+            None => drop(self.cached.remove(&key)),
+        }
+        self.stale.remove(&key);
+    }
+
+    /// The refresh of a key failed.
+    fn fail(&mut self, key: u8) {
+        if self.cached.contains_key(&key) {
+            let until = self.clock.clock().now() + MAX_STALE;
+            self.stale.entry(key).or_insert(until);
+        }
+    }
+
+    fn advance(&mut self, by: Duration) {
+        self.clock.advance(by);
+        let now = self.clock.clock().now();
+        let due = self.stale.iter().filter(|(_, until)| **until <= now);
+        let due: Vec<u8> = due.map(|(&key, _)| key).collect();
+        for &key in &due {
+            self.change(key, None);
+        }
+        if !due.is_empty() {
+            // A turn of the refresher, which takes them out.
+            self.bucket.publish().unwrap();
         }
     }
 
@@ -272,12 +315,11 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
 
     /// What a load of the key does to the cache.
     fn model_load(&mut self, key: u8) {
-        if let (Mood::Well, said) = self.said(key) {
-            match said {
-                Said::Value(value) => drop(self.cached.insert(key, value)),
-                Said::Absent => drop(self.cached.remove(&key)),
-                Said::Ignore(_) | Said::Error => {}
-            }
+        match self.said(key) {
+            (Mood::Well, Said::Value(value)) => self.change(key, Some(value)),
+            (Mood::Well, Said::Absent) => self.change(key, None),
+            (Mood::Well, Said::Ignore(_)) => {}
+            _ => self.fail(key),
         }
     }
 
@@ -355,8 +397,8 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             fetched, expected,
             "fetch of {key} with a loader that says {said:?}"
         );
-        if let Said::Value(value) = said {
-            self.cached.entry(key).or_insert(value);
+        if let (Said::Value(value), None) = (said, self.cached.get(&key)) {
+            self.change(key, Some(value));
         }
     }
 
@@ -376,9 +418,18 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                     _ => None,
                 };
                 self.cached = source.says.iter().filter_map(value).collect();
+                self.stale.clear();
             }
-            (Shape::Dataset, Mood::Fails) => assert_eq!(ended, Err(ErrorKind::Load)),
-            (Shape::Dataset, Mood::Panics) => assert_eq!(ended, Err(ErrorKind::Panicked)),
+            (Shape::Dataset, mood) => {
+                let kind = match mood {
+                    Mood::Fails => ErrorKind::Load,
+                    _ => ErrorKind::Panicked,
+                };
+                assert_eq!(ended, Err(kind));
+                for key in self.cached.keys().copied().collect::<Vec<_>>() {
+                    self.fail(key);
+                }
+            }
             (Shape::Single | Shape::Bulk, _) => {
                 assert_eq!(ended, Ok(()), "failed keys are kept, and no error");
                 for key in self.cached.keys().copied().collect::<Vec<_>>() {

@@ -57,10 +57,10 @@ fn op() -> impl Strategy<Value = Op> {
         2 => keys().prop_map(Op::FetchMany),
         2 => (key(), said()).prop_map(|(k, s)| Op::FetchWith(k, s)),
         2 => keys().prop_map(Op::RequestLoad),
-        1 => Just(Op::Refresh),
+        2 => Just(Op::Refresh),
         1 => Just(Op::Keep),
         1 => Just(Op::Forget),
-        2 => (0..500_u16).prop_map(Op::Advance),
+        3 => (0..500_u16).prop_map(Op::Advance),
         4 => (key(), said()).prop_map(|(k, s)| Op::Source(k, s)),
         1 => prop_oneof![3 => Just(Mood::Well), 1 => Just(Mood::Fails), 1 => Just(Mood::Panics)]
             .prop_map(Op::Mood),
