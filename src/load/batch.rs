@@ -238,11 +238,11 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
     /// The look comes after the number is drawn, so a write that is not seen has a higher one.
     fn answer_present(&mut self) {
         let loads = self.loads;
+        let view = loads.store.view();
         self.flights.retain(|flight| {
             if flight.wants_reload() || fault::planted("no_second_look") {
                 return true;
             }
-            let view = loads.store.view();
             match contained(|| view.value(flight.hash, &flight.key)) {
                 Ok(None) => return true,
                 Ok(Some(value)) => loads.end(flight, Answer::Hit(value)),
