@@ -130,6 +130,8 @@ fn g1_a_hit_frees_nothing_right_after_what_it_read_was_replaced() {
     let bucket = stocked();
     let mut reader = bucket.reader();
     assert_eq!(reader.get(&1), Some(&1));
+    // A thread's first one makes the thread known to the bucket.
+    assert_eq!(bucket.peek(&1), Some(1));
     for round in 0..20 {
         // The reader holds the table that is replaced, alone but for the bucket's own list.
         bucket.set(KEYS - 1, round);

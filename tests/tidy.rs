@@ -161,6 +161,7 @@ fn threading_primitives_are_named_in_the_shim_only() {
         "std::sync::Condvar",
         "std::sync::RwLock",
         "arc_swap",
+        "thread_local",
         "papaya",
         "crossbeam_utils::sync",
         "Ordering::",
@@ -185,6 +186,26 @@ fn threading_primitives_are_named_in_the_shim_only() {
         "threading primitives outside src/sync:\n{}",
         wrong.join("\n")
     );
+}
+
+/// Each allows it for itself, which a glance at this list should not be needed to find out.
+#[test]
+fn unsafe_code_is_where_the_documents_say() {
+    const UNSAFE: [&str; 3] = ["sync/barrier.rs", "sync/cell.rs", "sync/slots.rs"];
+    for (path, _, text) in sources() {
+        let allowed = UNSAFE.iter().any(|file| path.ends_with(file));
+        let has = code(&text).any(|(_, line)| {
+            line.split(|c: char| !c.is_alphanumeric())
+                .any(|word| word == "unsafe")
+        });
+        assert_eq!(has, allowed, "unsafe code in {}", path.display());
+    }
+    for document in ["DESIGN.md", "README.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        for file in UNSAFE {
+            assert!(text.contains(file), "{document} does not name {file}");
+        }
+    }
 }
 
 #[test]

@@ -28,6 +28,8 @@ mod shuttle_loads;
 #[cfg(larder_shuttle)]
 mod shuttle_support;
 #[cfg(larder_loom)]
+mod slots;
+#[cfg(larder_loom)]
 mod store_conditional;
 #[cfg(larder_loom)]
 mod store_cuts;

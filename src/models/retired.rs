@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use loom::thread::{self, ThreadId};
 
 use super::support::{Data, run_model, spawn, store_of};
-use crate::sync::{Arc, forget_swapped};
+use crate::sync::{Arc, forget_swapped, slots_in_use};
 
 /// A value that knows how many of its kind are alive, and who drops it.
 struct Tracked {
@@ -25,6 +25,14 @@ impl Tracked {
         book.alive.fetch_add(1, Relaxed);
         let book = Arc::clone(book);
         Self { number, book }
+    }
+}
+
+impl Tracked {
+    /// Is no more, and nobody dropped it.
+    fn forget(self) {
+        self.book.alive.fetch_sub(1, Relaxed);
+        std::mem::forget(self);
     }
 }
 
@@ -61,7 +69,7 @@ fn freed_by_the_folder(read: fn(&Data<Tracked>)) -> impl Fn() {
         folder.fold(&data.0);
         reader.join().unwrap();
 
-        folder.sweep();
+        folder.sweep(&data.0);
         assert_eq!(book.by_others.load(Relaxed), 0, "dropped by a reader");
         assert!(folder.retired().is_empty(), "kept for nobody");
         // The dust and the last value, in the table. The overlay is empty.
@@ -90,6 +98,29 @@ fn tables_are_not_freed_by_a_handle() {
         }
     });
     run_model("tables_are_not_freed_by_a_handle", 2600, model);
+}
+
+/// What a thread keeps that reads no more is taken from it.
+#[test]
+fn tables_are_not_freed_or_kept_by_a_peek() {
+    let model = freed_by_the_folder(|data| {
+        for _ in 0..2 {
+            // A copy of the reader's own.
+            if let Some(value) = data.peek(1) {
+                assert!(value.number >= 10);
+                value.forget();
+            }
+        }
+    });
+    run_model(
+        "tables_are_not_freed_or_kept_by_a_peek",
+        200_000,
+        move || {
+            slots_in_use::set(true);
+            model();
+            slots_in_use::set(false);
+        },
+    );
 }
 
 #[test]

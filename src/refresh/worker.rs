@@ -130,7 +130,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         self.wanted.extend(requests.refresh);
         self.start_refresh_if_due();
         // Values and keys contain or lose their panics there; nothing to report.
-        let _ = self.contained(|this| this.folder.sweep());
+        let _ = self.contained(|this| this.folder.sweep(&this.store));
         self.stats.tables_held(self.folder.retired().tables());
         true
     }
@@ -361,7 +361,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         for asked in [refresh, requests.refresh, std::mem::take(&mut self.wanted)] {
             answer_all(asked, &Err(Error::closed()));
         }
-        let _ = self.contained(|this| this.folder.sweep());
+        let _ = self.contained(|this| this.folder.sweep_all(&this.store));
     }
 
     /// Runs what calls the user's `Clone`, `Hash`, `Eq` or `Drop`. A panic of theirs ends the step, not

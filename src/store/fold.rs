@@ -156,12 +156,24 @@ impl<K: Key, V: Value> Folder<K, V> {
         });
         view.gate.close();
         drop(view);
-        self.retired.sweep();
+        self.sweep(store);
         epoch
     }
 
     /// Frees what readers have let go of.
-    pub(crate) fn sweep(&mut self) {
+    pub(crate) fn sweep<S>(&mut self, store: &Store<K, V, S>) {
+        if self.retired.is_empty() {
+            return;
+        }
+        if !fault::planted("views_kept_by_the_idle") {
+            store.cell.let_go(false);
+        }
+        self.retired.sweep();
+    }
+
+    /// The same when nothing will be published any more: nobody reads what threads keep.
+    pub(crate) fn sweep_all<S>(&mut self, store: &Store<K, V, S>) {
+        store.cell.let_go(true);
         self.retired.sweep();
     }
 
@@ -254,7 +266,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         self.retired.generation(Arc::clone(&view.current));
         self.replace(store, published);
         drop(view);
-        self.retired.sweep();
+        self.sweep(store);
         epoch
     }
 

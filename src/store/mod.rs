@@ -43,7 +43,7 @@ const LEAST_ROOM: u64 = 4096;
 const SHARE: u64 = 8;
 
 /// The data of one bucket, as readers and writers see it.
-pub(crate) struct Store<K, V, S> {
+pub(crate) struct Store<K: Key, V: Value, S> {
     cell: Cell<View<K, V>>,
     numbers: Numbers,
     hasher: S,
@@ -120,7 +120,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.view().value(hash, key)
+        self.cell.read(|view| view.value(hash, key))
     }
 
     /// How many keys are cached: the table's, and what the overlays add and take away.

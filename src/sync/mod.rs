@@ -15,12 +15,17 @@ mod real;
 #[cfg(not(any(larder_loom, larder_shuttle)))]
 use real as world;
 
+#[cfg(not(any(larder_loom, larder_shuttle)))]
+mod barrier;
+#[cfg(not(larder_loom))]
+mod cell;
 pub(crate) mod fault;
 mod hashed;
 mod mutex;
 pub(crate) mod order;
 mod parker;
 mod published;
+mod slots;
 #[cfg(larder_loom)]
 pub(crate) mod watched;
 
@@ -29,8 +34,10 @@ pub(crate) use mutex::Mutex;
 pub(crate) use parker::Parker;
 pub(crate) use published::{Cell, CellReader};
 #[cfg(all(test, larder_loom))]
-pub(crate) use world::forget_swapped;
+pub(crate) use slots::PerThread;
 pub(crate) use world::{Map, atomic, spin, thread};
+#[cfg(all(test, larder_loom))]
+pub(crate) use world::{forget_swapped, slots_in_use};
 
 pub(crate) use std::sync::Arc;
 

@@ -19,6 +19,11 @@ pub(crate) use shuttle::{
     thread,
 };
 
+#[cfg(larder_shuttle)]
+pub(crate) use super::cell::{MutPtr, UnsafeCell};
+#[cfg(larder_loom)]
+pub(crate) use loom::cell::{MutPtr, UnsafeCell};
+
 use self::atomic::AtomicUsize;
 use super::order;
 
@@ -106,6 +111,78 @@ pub(crate) mod forget_swapped {
     #[cfg(all(test, larder_loom))]
     pub(crate) fn set(forget: bool) {
         FORGET.set(forget);
+    }
+}
+
+/// `ThreadLocal`: a few slots, of which each thread gets one. Made beforehand, for loom's reason given at
+/// [`Map`]. None for anybody unless [`slots_in_use`] says so: then all reads go without.
+pub(crate) struct Slots<T> {
+    slots: Vec<T>,
+    owners: Unseen<Vec<thread::ThreadId>>,
+}
+
+/// As many threads as use slots in a model.
+const SLOTS: usize = 2;
+
+impl<T> Slots<T> {
+    pub(crate) fn new(new: fn() -> T) -> Self {
+        let count = if slots_in_use::get() { SLOTS } else { 0 };
+        Self {
+            slots: std::iter::repeat_with(new).take(count).collect(),
+            owners: Unseen::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn mine(&self) -> Option<&T> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let me = thread::current().id();
+        let mut owners = unseen(&self.owners);
+        let at = owners.iter().position(|&owner| owner == me);
+        let at = at.unwrap_or_else(|| {
+            owners.push(me);
+            owners.len() - 1
+        });
+        self.slots.get(at)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter()
+    }
+}
+
+/// A full fence on both sides. What the real one makes of it is up to the system.
+pub(crate) struct Barrier;
+
+impl Barrier {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+
+    pub(crate) fn light(&self) {
+        atomic::fence(order::barrier());
+    }
+
+    pub(crate) fn heavy(&self) -> bool {
+        atomic::fence(order::barrier());
+        true
+    }
+}
+
+/// Whether slots made from here on are used. As [`forget_swapped`].
+pub(crate) mod slots_in_use {
+    std::thread_local! {
+        static IN_USE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
+
+    pub(crate) fn get() -> bool {
+        IN_USE.get()
+    }
+
+    #[cfg(all(test, larder_loom))]
+    pub(crate) fn set(in_use: bool) {
+        IN_USE.set(in_use);
     }
 }
 

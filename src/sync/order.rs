@@ -61,6 +61,23 @@ strong! {
     /// A handle counts the publications that have ended, before it loads. Acquire: pairs with
     /// [`swap_ended`], and keeps what follows after it. Model: `reader_handle_that_looked_meanwhile`.
     swap_look: Acquire;
+
+    /// A thread that has said that it is inside its slot looks whether the slot is claimed. Acquire: who
+    /// finds it not claimed any more finds all that the visitor did. Pairs with [`slot_unclaim`].
+    /// Model: `slot_is_used_by_one_at_a_time`.
+    slot_enter: Acquire;
+
+    /// It leaves its slot. Release: the visitor that finds it outside finds what it did there. Pairs with
+    /// [`slot_look`]. Model: `slot_is_used_by_one_at_a_time`.
+    slot_leave: Release;
+
+    /// A visitor that has claimed a slot looks whether its thread is inside. Acquire: pairs with
+    /// [`slot_leave`]. Model: `slot_is_used_by_one_at_a_time`.
+    slot_look: Acquire;
+
+    /// A visitor gives its claim up. Release: pairs with [`slot_enter`].
+    /// Model: `slot_is_used_by_one_at_a_time`.
+    slot_unclaim: Release;
 }
 
 /// A mark in a table's header. Relaxed: the overlay's release store, which follows it, publishes it
@@ -69,6 +86,11 @@ pub(crate) const MARK: Ordering = Ordering::Relaxed;
 
 /// A read looks at a header. Relaxed: see [`MARK`].
 pub(crate) const MARK_LOOK: Ordering = Ordering::Relaxed;
+
+/// A slot's owner says that it is inside, a visitor that it claims the slot; and each looks at its own flag.
+/// Relaxed: what orders these stores before the look at the other's flag is a barrier on both sides, see
+/// `slots`. Models: `slot_*`, with the faults `no_light_barrier` and `no_heavy_barrier`.
+pub(crate) const OWN: Ordering = Ordering::Relaxed;
 
 /// Statistics and hints: nothing is ordered by them.
 pub(crate) const COUNT: Ordering = Ordering::Relaxed;
@@ -94,4 +116,10 @@ strong! {
 
     /// *Stand-in* for a papaya insertion or removal.
     map_store: AcqRel;
+}
+
+/// *Stand-in* for the barrier of a slot, a full fence on both sides. The faults leave it out.
+#[cfg(any(larder_loom, larder_shuttle))]
+pub(crate) const fn barrier() -> Ordering {
+    Ordering::SeqCst
 }

@@ -5,25 +5,30 @@ use std::ops::Deref;
 use crossbeam_utils::CachePadded;
 
 use super::atomic::AtomicU64;
+use super::slots::PerThread;
 use super::{Arc, fault, order, world};
 
 /// The owner of the published pointer.
-pub(crate) struct Cell<T>(Arc<Shared<T>>);
+pub(crate) struct Cell<T: Send + Sync>(Arc<Shared<T>>);
 
-struct Shared<T> {
+struct Shared<T: Send + Sync> {
     pointer: world::Cell<T>,
-    /// Publications that have begun. A handle compares this with what it has seen, and nothing else.
+    /// Publications that have begun. Who keeps a value compares this with what it has seen, and nothing
+    /// else.
     begun: CachePadded<AtomicU64>,
     /// Publications after which every load finds what they published.
     ended: AtomicU64,
+    /// What each thread keeps that has read without a handle.
+    kept: PerThread<Kept<T>>,
 }
 
-impl<T> Cell<T> {
+impl<T: Send + Sync> Cell<T> {
     pub(crate) fn new(value: Arc<T>) -> Self {
         Self(Arc::new(Shared {
             pointer: world::Cell::new(value),
             begun: CachePadded::new(AtomicU64::new(0)),
             ended: AtomicU64::new(0),
+            kept: PerThread::new(),
         }))
     }
 
@@ -38,12 +43,45 @@ impl<T> Cell<T> {
         self.0.pointer.load_full()
     }
 
+    /// Reads the published value. As fast as a handle where nothing was published since this thread's last
+    /// time, but for finding what the thread keeps; wait-free in any case.
+    #[inline(always)]
+    pub(crate) fn read<R>(&self, act: impl FnOnce(&T) -> R) -> R {
+        match self.0.kept.enter() {
+            Some(mut mine) => {
+                let kept = mine.value().get_or_insert_with(|| Kept::new(&self.0));
+                act(kept.load(&self.0))
+            }
+            None => self.read_unkept(act),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_unkept<R>(&self, act: impl FnOnce(&T) -> R) -> R {
+        act(&self.0.pointer.load())
+    }
+
+    /// Takes from threads what they keep, unless they are reading it: what is not the newest any more, or
+    /// all.
+    pub(crate) fn let_go(&self, all: bool) {
+        if self.0.kept.is_empty() {
+            return;
+        }
+        let begun = self.0.begun.load(order::SWAP_BEGUN);
+        self.0.kept.visit_idle(|kept| {
+            if all || kept.as_ref().is_some_and(|kept| kept.seen != begun) {
+                *kept = None;
+            }
+        });
+    }
+
     /// Publishes `value` and returns what it replaces. Afterwards no load returns the old value, and
     /// the count of the returned `Arc` includes everybody who still reads it.
     pub(crate) fn swap(&self, value: Arc<T>) -> Arc<T> {
         let late = fault::planted("told_after_the_swap");
         // Before the swap: whoever has seen the new value, or was told of it by somebody who has, sees
-        // this as well, and does not trust its handle.
+        // this as well, and does not trust what it keeps.
         if !late {
             self.0.begun.fetch_add(1, order::COUNT);
         }
@@ -56,58 +94,83 @@ impl<T> Cell<T> {
     }
 
     pub(crate) fn reader(&self) -> CellReader<T> {
-        let mut reader = CellReader {
+        CellReader {
+            kept: Kept::new(&self.0),
             shared: Arc::clone(&self.0),
-            seen: 0,
-            value: self.load_full(),
-        };
-        reader.look();
-        reader
+        }
     }
 }
 
-/// A handle that keeps what it loaded last, and loads again when something else may be published.
-pub(crate) struct CellReader<T> {
-    shared: Arc<Shared<T>>,
+/// What was loaded last, and what was known then.
+struct Kept<T> {
     /// As many publications had begun, and all of them ended, before `value` was loaded; or [`NONE`].
     seen: u64,
     value: Arc<T>,
 }
 
-/// No number of publications: a handle that has seen these looks each time.
+/// No number of publications: who has seen these looks each time.
 const NONE: u64 = u64::MAX;
 
-impl<T> CellReader<T> {
+impl<T: Send + Sync> Kept<T> {
+    #[cold]
+    #[inline(never)]
+    fn new(shared: &Shared<T>) -> Self {
+        let (seen, value) = shared.look();
+        Self { seen, value }
+    }
+
     /// What is published. One relaxed load and a comparison as long as nothing else is.
     #[inline(always)]
-    pub(crate) fn load(&mut self) -> &Arc<T> {
-        if self.shared.begun.load(order::SWAP_BEGUN) != self.seen {
-            self.look();
+    fn load(&mut self, shared: &Shared<T>) -> &Arc<T> {
+        if shared.begun.load(order::SWAP_BEGUN) != self.seen {
+            self.look(shared);
         }
         &self.value
     }
 
     #[cold]
     #[inline(never)]
-    fn look(&mut self) {
-        if fault::planted("reader_keeps_its_view") {
-            return;
+    fn look(&mut self, shared: &Shared<T>) {
+        if !fault::planted("reader_keeps_its_view") {
+            (self.seen, self.value) = shared.look();
         }
-        // In this order: if as many have begun, later, as have ended, then none is under way.
-        let ended = self.shared.ended.load(order::swap_look());
-        let begun = self.shared.begun.load(order::SWAP_BEGUN);
-        let quiet = begun == ended || fault::planted("trusts_a_swap_under_way");
-        self.value = self.shared.pointer.load_full();
-        self.seen = if quiet { begun } else { NONE };
     }
 }
 
-impl<T> Clone for CellReader<T> {
+impl<T: Send + Sync> Shared<T> {
+    /// What is published, and as how many publications.
+    fn look(&self) -> (u64, Arc<T>) {
+        // In this order: if as many have begun, later, as have ended, then none is under way.
+        let ended = self.ended.load(order::swap_look());
+        let begun = self.begun.load(order::SWAP_BEGUN);
+        let quiet = begun == ended || fault::planted("trusts_a_swap_under_way");
+        let value = self.pointer.load_full();
+        (if quiet { begun } else { NONE }, value)
+    }
+}
+
+/// A handle that keeps what it loaded last, and loads again when something else may be published.
+pub(crate) struct CellReader<T: Send + Sync> {
+    shared: Arc<Shared<T>>,
+    kept: Kept<T>,
+}
+
+impl<T: Send + Sync> CellReader<T> {
+    /// What is published. One relaxed load and a comparison as long as nothing else is.
+    #[inline(always)]
+    pub(crate) fn load(&mut self) -> &Arc<T> {
+        self.kept.load(&self.shared)
+    }
+}
+
+impl<T: Send + Sync> Clone for CellReader<T> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
-            seen: self.seen,
-            value: Arc::clone(&self.value),
+            kept: Kept {
+                seen: self.kept.seen,
+                value: Arc::clone(&self.kept.value),
+            },
         }
     }
 }

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use papaya::{Compute, Equivalent, Operation};
+use thread_local::ThreadLocal;
 
 use super::hashed::Hashed;
 use crate::spread::BuildSpread;
 
+pub(crate) use super::barrier::Barrier;
+pub(crate) use super::cell::{MutPtr, UnsafeCell};
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
 pub(crate) use std::thread;
 
@@ -123,5 +126,50 @@ impl<K: Eq, T> Map<K, T> {
         for (hashed, value) in &self.0.pin() {
             each(hashed.hash, hashed.key(), value);
         }
+    }
+}
+
+/// A slot for each thread.
+pub(crate) struct Slots<T: Send> {
+    slots: ThreadLocal<T>,
+    new: fn() -> T,
+}
+
+impl<T: Send> Slots<T> {
+    pub(crate) fn new(new: fn() -> T) -> Self {
+        let slots = ThreadLocal::new();
+        Self { slots, new }
+    }
+
+    /// This thread's slot. `None` for a thread that is about to end and has none.
+    #[inline(always)]
+    pub(crate) fn mine(&self) -> Option<&T> {
+        match self.slots.get() {
+            Some(slot) => Some(slot),
+            None => self.make(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make(&self) -> Option<&T> {
+        std::thread_local! {
+            static ALIVE: Alive = const { Alive };
+        }
+        struct Alive;
+        impl Drop for Alive {
+            fn drop(&mut self) {}
+        }
+        // A slot belongs to a number that a thread has until it ends. One that has given it back already,
+        // in the middle of the destructors of its locals, gets no other.
+        ALIVE.try_with(|_| ()).ok()?;
+        Some(self.slots.get_or(self.new))
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &T>
+    where
+        T: Sync,
+    {
+        self.slots.iter()
     }
 }

@@ -9,7 +9,7 @@
 use std::sync::{Mutex as Unseen, PoisonError};
 
 use loom::sync::atomic;
-pub(crate) use loom::sync::atomic::Ordering;
+pub(crate) use loom::sync::atomic::{Ordering, fence};
 use loom::thread::{self, ThreadId};
 
 /// As many threads as loom can have.

@@ -284,6 +284,36 @@ fn many_buckets_live_side_by_side() {
     });
 }
 
+/// What a thread keeps after a read without a handle is taken from it, though it does nothing more.
+#[test]
+fn a_thread_that_reads_no_more_keeps_no_table() {
+    bounded(|| {
+        const CITIZENS: u64 = 100;
+        let census = Census::new();
+        let bucket = People::builder("idle").build().unwrap();
+        let all =
+            |census: &Census| -> Vec<_> { (0..CITIZENS).map(|n| (n, census.citizen(n))).collect() };
+        let door = Door::closed();
+        let mut idle = Vec::new();
+        for round in 1..=5 {
+            bucket.set_many(all(&census));
+            bucket.publish().unwrap();
+            // Each of them keeps another table.
+            let (reading, at) = (bucket.clone(), door.clone());
+            idle.push(Task::spawn(move || {
+                assert!(reading.peek(&7).is_some());
+                at.pass();
+            }));
+            door.await_waiting(round);
+        }
+        bucket.set_many(all(&census));
+        bucket.publish().unwrap();
+        eventually("one table alone", || census.alive() == CITIZENS as i64);
+        door.release();
+        idle.into_iter().for_each(Task::join);
+    });
+}
+
 #[test]
 fn an_observer_may_hold_and_drop_the_last_handle() {
     bounded(|| {
