@@ -47,7 +47,21 @@ where
     K: Clone + Eq,
     V: Clone,
 {
-    let (mut first, spilled) = build_level(items, count);
+    let (first, spilled) = build_level(items, count);
+    with_rest(first, spilled, hash_of)
+}
+
+/// Completes a table whose first level is built.
+pub(super) fn with_rest<K, V, H>(
+    mut first: Level<K, V>,
+    spilled: Vec<Item<K, V>>,
+    hash_of: &H,
+) -> Table<K, V>
+where
+    H: Fn(&K) -> u64,
+    K: Clone + Eq,
+    V: Clone,
+{
     if !is_too_much(spilled.len(), first.entries.len()) {
         let count = spilled.len();
         let (second, last) = build_rest(spilled.into_iter().map(Item::mixed), count);

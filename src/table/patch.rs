@@ -1,8 +1,9 @@
 //! Patching: a copy of a table with changes, made block by block.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::table::build::{Builder, build_level, from_items, is_too_much, item};
+use crate::table::build::{Builder, build_level, from_items, is_too_much, item, with_rest};
 use crate::table::level::Level;
 use crate::table::list::List;
 use crate::table::shape::{Shape, mix};
@@ -65,18 +66,20 @@ where
 }
 
 /// Builds a table of another size.
+///
+/// The blocks of the old one are in the order of their hashes, as those of the new one are. So they are
+/// read one after another, and of the new ones only those few are open to which the last read leads.
 fn rebuilt<K, V, H>(table: &Table<K, V>, edits: Edits<K, V>, hash_of: &H) -> Table<K, V>
 where
     H: Fn(&K) -> u64,
     K: Clone + Eq,
     V: Clone,
 {
-    let kept = kept_of(&table.first, &edits.first, 0..table.first.shape.slots())
-        .chain(kept_of(
-            &table.second,
-            &edits.second,
-            0..table.second.shape.slots(),
-        ))
+    let (of_first, count) = (
+        gone(&edits.first, 0..table.first.shape.slots()),
+        edits.count,
+    );
+    let others = kept_of(&table.second, &edits.second, 0..table.second.shape.slots())
         .chain(without(
             table.last.items().map(|(_, entry)| entry),
             gone(&edits.last, 0..table.last.len()),
@@ -88,8 +91,44 @@ where
         .chain(edits.second)
         .chain(edits.last);
     let added = all.filter_map(Edit::into_item).map(Item::into_pair);
-    let items = kept.chain(added).map(|pair| item(pair, hash_of));
-    from_items(items, edits.count, hash_of)
+    let others = others.chain(added).map(|pair| item(pair, hash_of));
+
+    let old = table.first.shape;
+    if old.blocks() == 0 || count == 0 {
+        return from_items(others, count, hash_of);
+    }
+    let new = Shape::for_entries(count);
+    let mut builder = Builder::new(new);
+    let mut others = by_block(new, others.collect(), |item| item.hash);
+    let mut open: VecDeque<Vec<Item<K, V>>> = VecDeque::new();
+    let mut built = 0;
+    for block in 0..old.blocks() {
+        let slots = old.slots_per_block();
+        for (slot, entry) in table
+            .first
+            .entries
+            .within(block * slots..(block + 1) * slots)
+        {
+            if of_first[slot] {
+                continue;
+            }
+            let item = item(entry.clone(), hash_of);
+            let to = new.block_of(item.hash).saturating_sub(built);
+            while open.len() <= to {
+                open.push_back(others.next().unwrap_or_default());
+            }
+            open[to].push(item);
+        }
+        // The next old block leads to no new one before the one in which it begins.
+        let next = new.blocks() * (block + 1) / old.blocks();
+        while built < next {
+            let items = open.pop_front().or_else(|| others.next());
+            builder.add(1, items.unwrap_or_default());
+            built += 1;
+        }
+    }
+    let (first, spilled) = builder.finish();
+    with_rest(first, spilled, hash_of)
 }
 
 /// Applies changes to the second level, whose size may be another afterwards.

@@ -75,11 +75,15 @@ impl Placer {
 
     /// Sorts items by bucket, without moving them.
     fn sort<K, V>(&mut self, shape: Shape, first: usize, buckets: usize, items: &[Item<K, V>]) {
-        let bucket_of = |hash| bucket(hash, shape.buckets()) - first;
+        // A hasher that changes its mind leads elsewhere. What it leads there is spilled.
+        let bucket_of = |item: &Item<K, V>| {
+            let bucket = bucket(item.hash, shape.buckets()).wrapping_sub(first);
+            (bucket < buckets).then_some(bucket)
+        };
         self.ends.clear();
         self.ends.resize(buckets + 1, 0);
-        for item in items {
-            self.ends[bucket_of(item.hash) + 1] += 1;
+        for bucket in items.iter().filter_map(bucket_of) {
+            self.ends[bucket + 1] += 1;
         }
         let mut sum = 0;
         for end in &mut self.ends {
@@ -92,7 +96,10 @@ impl Placer {
         self.hashes.resize(items.len(), 0);
         // Each begins as the end of the bucket before it, and comes to be that of its own.
         for (id, item) in items.iter().enumerate() {
-            let end = &mut self.ends[bucket_of(item.hash)];
+            let Some(bucket) = bucket_of(item) else {
+                continue;
+            };
+            let end = &mut self.ends[bucket];
             self.ids[*end as usize] = id as u32;
             self.hashes[*end as usize] = item.hash;
             *end += 1;

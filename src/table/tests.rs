@@ -185,6 +185,27 @@ fn every_key_of_a_good_hasher_is_found_on_the_short_way() {
     }
 }
 
+#[test]
+fn a_hasher_that_changes_its_mind_breaks_nothing_but_lookups() {
+    let calls = Cell::new(0_u64);
+    let hash_of = |key: &u64| {
+        calls.set(calls.get() + 1);
+        ahash_of(&(key, calls.get() / 100))
+    };
+    let mut table = Table::from_pairs((0..20_000).map(|key| (key, key)), hash_of);
+    for round in 0..8_u64 {
+        let keys = round * 5000..round * 5000 + 9000;
+        let changes = keys.map(|key| Change {
+            hash: hash_of(&key),
+            key,
+            value: (round % 3 > 0).then_some(key),
+        });
+        table = table.patched(changes.collect(), hash_of);
+        assert_eq!(table.iter().count(), table.len());
+        assert!(table.iter().all(|(key, value)| key == value));
+    }
+}
+
 /// The copies in the gaps of a block must not outlive the keys whose home it is.
 #[test]
 fn keys_of_emptied_blocks_are_gone_and_can_come_back() {
