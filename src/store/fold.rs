@@ -156,11 +156,11 @@ impl<K: Key, V: Value> Folder<K, V> {
         });
         view.gate.close();
         drop(view);
-        self.sweep(store);
         epoch
     }
 
-    /// Frees what readers have let go of.
+    /// Frees what readers have let go of. To be called after those who wait for a publication are answered:
+    /// they need not wait for this.
     pub(crate) fn sweep<S>(&mut self, store: &Store<K, V, S>) {
         if self.retired.is_empty() {
             return;
@@ -266,7 +266,6 @@ impl<K: Key, V: Value> Folder<K, V> {
         self.retired.generation(Arc::clone(&view.current));
         self.replace(store, published);
         drop(view);
-        self.sweep(store);
         epoch
     }
 
