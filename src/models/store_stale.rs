@@ -30,7 +30,7 @@ fn tracked<const N: usize>(pairs: [(u8, u8); N]) -> (Arc<Data>, Folder<u8, u8>) 
 /// written stays, whatever of it is known when.
 #[test]
 fn stale_is_not_what_was_written_meanwhile() {
-    run_model("stale_is_not_what_was_written_meanwhile", 3600, || {
+    run_model("stale_is_not_what_was_written_meanwhile", 2900, || {
         let (data, mut folder) = tracked([(1, 10)]);
         let load = data.0.begin_load();
         let writer = spawn(&data, |data| data.set(1, 20));

@@ -12,6 +12,7 @@ mod number;
 mod overlay;
 mod retired;
 mod stale;
+mod take_out;
 mod view;
 
 use std::borrow::Borrow;
