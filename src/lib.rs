@@ -39,6 +39,7 @@ mod contain;
 mod error;
 mod events;
 mod fetched;
+mod ledger;
 mod load;
 mod loader;
 #[cfg(all(test, any(larder_loom, larder_shuttle)))]

@@ -21,7 +21,16 @@ impl Hasher for SpreadHasher {
     }
 
     fn write_u64(&mut self, hash: u64) {
-        let spread = u128::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.0 = (spread as u64) ^ ((spread >> 64) as u64);
+        self.0 = spread(hash);
     }
+}
+
+/// Spreads the entropy of a user's hash over all bits.
+///
+/// Hashers with entropy in a few bits only are common (identity hashers). Both halves of the product with
+/// an odd number, folded together, have it in all bits.
+#[inline(always)]
+pub(crate) const fn spread(hash: u64) -> u64 {
+    let product = hash as u128 * 0x9E37_79B9_7F4A_7C15;
+    product as u64 ^ (product >> 64) as u64
 }

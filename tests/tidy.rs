@@ -18,8 +18,12 @@ const DOORS: &[(&str, &[&str])] = &[
     ("loader", &["error"]),
     ("stats", &["sync"]),
     ("events", &["contain", "error", "sync"]),
-    ("table", &["contain", "sync"]),
-    ("store", &["table", "sync", "clock", "contain", "spread"]),
+    ("table", &["contain", "spread", "sync"]),
+    ("ledger", &["spread", "sync"]),
+    (
+        "store",
+        &["table", "ledger", "sync", "clock", "contain", "spread"],
+    ),
     (
         "load",
         &[

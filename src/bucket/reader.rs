@@ -4,8 +4,8 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;
 
-use crate::store::{Found, View, Write};
-use crate::sync::{Arc, CellReader};
+use crate::store::{Found, View};
+use crate::sync::CellReader;
 use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 
 /// A handle for one thread's reads. See [`Bucket::reader`](super::Bucket::reader).
@@ -29,17 +29,11 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 pub struct Reader<K: Key, V: Value, S: HashBuilder = DefaultHashBuilder> {
     view: CellReader<View<K, V>>,
     hasher: S,
-    /// The write that the last answer came from, kept for as long as the answer may be used.
-    kept: Option<Arc<Write<V>>>,
 }
 
 impl<K: Key, V: Value, S: HashBuilder> Reader<K, V, S> {
     pub(super) fn new(view: CellReader<View<K, V>>, hasher: S) -> Self {
-        Self {
-            view,
-            hasher,
-            kept: None,
-        }
+        Self { view, hasher }
     }
 
     /// The value of a key, if it is cached. Never loads.
@@ -56,7 +50,7 @@ impl<K: Key, V: Value, S: HashBuilder> Reader<K, V, S> {
         let view = self.view.load();
         match view.hit(hash, key) {
             Some(value) => Some(value),
-            None => beyond_hit(view, &mut self.kept, hash, key),
+            None => beyond_hit(view, hash, key),
         }
     }
 
@@ -67,12 +61,7 @@ impl<K: Key, V: Value, S: HashBuilder> Reader<K, V, S> {
 }
 
 #[cold]
-fn beyond_hit<'a, K, V, Q>(
-    view: &'a View<K, V>,
-    kept: &'a mut Option<Arc<Write<V>>>,
-    hash: u64,
-    key: &Q,
-) -> Option<&'a V>
+fn beyond_hit<'a, K, V, Q>(view: &'a View<K, V>, hash: u64, key: &Q) -> Option<&'a V>
 where
     K: Key + Borrow<Q>,
     V: Value,
@@ -80,7 +69,7 @@ where
 {
     match view.beyond_hit(hash, key) {
         Found::Table(value) => Some(value),
-        Found::Overlay(write) => kept.insert(write).value(),
+        Found::Overlay(write) => write.value(),
         Found::Nothing => None,
     }
 }

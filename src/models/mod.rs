@@ -3,6 +3,8 @@
 #[cfg(larder_loom)]
 mod gate;
 #[cfg(larder_loom)]
+mod ledger;
+#[cfg(larder_loom)]
 mod load_end;
 #[cfg(larder_loom)]
 mod load_flight;

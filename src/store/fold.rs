@@ -202,7 +202,7 @@ impl<K: Key, V: Value> Folder<K, V> {
                 };
                 let room = room_for(view.current.table.len());
                 // As many writes again as there were since the last rotation.
-                let expected = view.active.len();
+                let expected = view.active.written();
                 let rotated = View {
                     active: Overlay::new(store.numbers.reached(), room, expected),
                     sealed: Some(sealed.clone()),
@@ -310,7 +310,7 @@ pub(super) fn changes_of<K: Key, V: Value>(
     sealed: &Overlay<K, V>,
     floor: u64,
 ) -> Vec<Change<K, V>> {
-    let mut changes = Vec::with_capacity(sealed.len());
+    let mut changes = Vec::with_capacity(sealed.written());
     sealed.for_each(|hash, key, write| {
         if write.number() >= floor {
             changes.push(change(hash, key, write));
@@ -332,13 +332,13 @@ fn merged<K: Key, V: Value, S: BuildHasher + Clone>(
     for overlay in overlays {
         overlay.for_each(|hash, key, write| {
             if write.number() >= floor {
-                newest.insert(key.clone(), (hash, Arc::clone(write)));
+                newest.insert(key, (hash, write));
             }
         });
     }
     newest
         .into_iter()
-        .map(|(key, (hash, write))| change(hash, &key, &write))
+        .map(|(key, (hash, write))| change(hash, key, write))
         .collect()
 }
 

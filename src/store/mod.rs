@@ -197,11 +197,11 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         }
         let write = Write::new(self.numbers.draw(), value);
         let again = fault::planted("value_before_mark").then(|| key.clone());
-        view.active.put(hash, key, &write, || self.numbers.draw());
+        let number = view.active.put(hash, key, write, || self.numbers.draw());
         if let Some(key) = again {
             mark(view, hash, &key);
         }
-        view.active.nudge(write.number())
+        view.active.nudge(number)
     }
 
     /// Writes a value if the key has none; else returns the one that it has.
@@ -219,9 +219,9 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             let write = Write::new(self.numbers.draw(), Some(value));
             let put = view
                 .active
-                .put_if_absent(hash, key, &write, below.is_none(), || self.numbers.draw());
+                .put_if_absent(hash, key, write, below.is_none(), || self.numbers.draw());
             match put {
-                Ok(()) => Ok(view.active.nudge(write.number())),
+                Ok(number) => Ok(view.active.nudge(number)),
                 Err(there) => {
                     let present = there.map_or(below, |write| write.value().cloned());
                     // Always some, or it would have been put.
@@ -298,11 +298,11 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             }
             mark(view, hash, &key);
             let write = Write::new(load, value);
-            let put = view.active.put_if(hash, key, &write, |current| {
+            let put = view.active.put_if(hash, key, write, |current| {
                 current.is_none_or(|current| current.number() <= load)
                     || fault::planted("load_ignores_numbers")
             });
-            put.ok().map(|()| view.active.nudge(load))
+            put.then(|| view.active.nudge(load))
         });
         match nudge {
             Some(nudge) => {

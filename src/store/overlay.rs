@@ -3,7 +3,8 @@
 use std::borrow::Borrow;
 
 use crate::contain::drop_contained;
-use crate::sync::{Arc, Map, atomic::AtomicBool, fault, order, plain};
+use crate::ledger::Ledger;
+use crate::sync::{Arc, atomic::AtomicBool, fault, order, plain};
 
 /// A write of one key: a value, or a tombstone where it was removed.
 pub(crate) struct Write<V> {
@@ -13,11 +14,11 @@ pub(crate) struct Write<V> {
 }
 
 impl<V> Write<V> {
-    pub(crate) fn new(number: u64, value: Option<V>) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(number: u64, value: Option<V>) -> Self {
+        Self {
             number: plain::Word::new(number),
             value,
-        })
+        }
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -38,8 +39,7 @@ impl<V> Write<V> {
 
 impl<V> Drop for Write<V> {
     fn drop(&mut self) {
-        // papaya drops writes where it likes: on any thread, several in a row. A value that panics in
-        // its own drop must not unwind from there.
+        // Writes are dropped many in a row. A value that panics in its own drop must not unwind from there.
         if std::mem::needs_drop::<V>()
             && let Some(value) = self.value.take()
         {
@@ -50,7 +50,7 @@ impl<V> Drop for Write<V> {
 
 /// Writes by key. Never drained: sealed, folded and retired whole.
 pub(crate) struct Overlay<K, V> {
-    writes: Map<K, Write<V>>,
+    writes: Ledger<K, Write<V>>,
     /// The sequence when this overlay began, and how many numbers later it is due for a fold.
     first: u64,
     room: u64,
@@ -85,7 +85,7 @@ impl<K: Eq, V> Overlay<K, V> {
     /// `expected` writes find room without growing the map under their feet.
     pub(crate) fn new(first: u64, room: u64, expected: usize) -> Arc<Self> {
         Arc::new(Self {
-            writes: Map::with_capacity(expected),
+            writes: Ledger::new(expected),
             first,
             room,
             touched: AtomicBool::new(false),
@@ -93,7 +93,7 @@ impl<K: Eq, V> Overlay<K, V> {
         })
     }
 
-    pub(crate) fn get<Q>(&self, hash: u64, key: &Q) -> Option<Arc<Write<V>>>
+    pub(crate) fn get<Q>(&self, hash: u64, key: &Q) -> Option<&Write<V>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -110,21 +110,25 @@ impl<K: Eq, V> Overlay<K, V> {
         self.writes.get(hash, key).is_some()
     }
 
-    /// Puts a write over what is there. It may `draw` a new number: of two writes the later one stands,
-    /// and has the higher number, whichever drew first.
+    /// Puts a write over what is there, and returns its number. It may `draw` a new one: of two writes the
+    /// later one stands, and has the higher number, whichever drew first.
     pub(crate) fn put(
         &self,
         hash: u64,
         key: K,
-        write: &Arc<Write<V>>,
+        write: Write<V>,
         mut draw: impl FnMut() -> u64,
-    ) {
-        let _ = self.put_if(hash, key, write, |current| {
+    ) -> u64 {
+        let put = self.writes.put_if(hash, key, write, |current, write| {
             if let Some(current) = current {
                 write.number_after(current, &mut draw);
             }
             true
         });
+        match put {
+            Ok(write) => write.number(),
+            Err(_) => unreachable!("put whatever is there"),
+        }
     }
 
     /// Puts a write as [`put`](Self::put) does, if `absent` says that there is nothing below the overlay
@@ -133,29 +137,34 @@ impl<K: Eq, V> Overlay<K, V> {
         &self,
         hash: u64,
         key: K,
-        write: &Arc<Write<V>>,
+        write: Write<V>,
         absent: bool,
         mut draw: impl FnMut() -> u64,
-    ) -> Result<(), Option<Arc<Write<V>>>> {
-        self.put_if(hash, key, write, |current| match current {
-            Some(current) if current.value.is_some() => false,
-            Some(tombstone) => {
-                write.number_after(tombstone, &mut draw);
-                true
-            }
-            None => absent,
-        })
+    ) -> Result<u64, Option<&Write<V>>> {
+        let put = self
+            .writes
+            .put_if(hash, key, write, |current, write| match current {
+                Some(current) if current.value.is_some() => false,
+                Some(tombstone) => {
+                    write.number_after(tombstone, &mut draw);
+                    true
+                }
+                None => absent,
+            });
+        put.map(Write::number)
     }
 
-    /// Puts a write if `allow` says so of the one that is there; else returns that one.
+    /// Puts a write if `allow` says so of the one that is there. Returns whether it did.
     pub(crate) fn put_if(
         &self,
         hash: u64,
         key: K,
-        write: &Arc<Write<V>>,
-        allow: impl FnMut(Option<&Write<V>>) -> bool,
-    ) -> Result<(), Option<Arc<Write<V>>>> {
-        self.writes.put_if(hash, key, write, allow)
+        write: Write<V>,
+        mut allow: impl FnMut(Option<&Write<V>>) -> bool,
+    ) -> bool {
+        self.writes
+            .put_if(hash, key, write, |current, _| allow(current))
+            .is_ok()
     }
 
     /// What the folder has to be told after the write with this number.
@@ -183,14 +192,13 @@ impl<K: Eq, V> Overlay<K, V> {
         self.full.load(order::COUNT)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.writes.len()
+    /// How many writes it has taken, at the most.
+    pub(crate) fn written(&self) -> usize {
+        self.writes.written()
     }
-}
 
-impl<K: Eq + Clone, V> Overlay<K, V> {
-    /// Calls `each` for every write. Exact only once sealed.
-    pub(crate) fn for_each(&self, each: impl FnMut(u64, &K, &Arc<Write<V>>)) {
+    /// Calls `each` for the last write of every key. Exact only once sealed.
+    pub(crate) fn for_each<'a>(&'a self, each: impl FnMut(u64, &'a K, &'a Write<V>)) {
         self.writes.for_each(each);
     }
 }

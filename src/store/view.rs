@@ -71,7 +71,7 @@ pub(crate) enum Found<'a, V> {
     /// In the table.
     Table(&'a V),
     /// In an overlay: a value or a tombstone.
-    Overlay(Arc<Write<V>>),
+    Overlay(&'a Write<V>),
     /// Nowhere.
     Nothing,
 }
@@ -148,7 +148,7 @@ impl<K: Eq, V> View<K, V> {
     }
 
     /// The newest write of the key in the overlays.
-    pub(crate) fn overlaid<Q>(&self, hash: u64, key: &Q) -> Option<Arc<Write<V>>>
+    pub(crate) fn overlaid<Q>(&self, hash: u64, key: &Q) -> Option<&Write<V>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -158,7 +158,7 @@ impl<K: Eq, V> View<K, V> {
             .or_else(|| self.under_active(hash, key))
     }
 
-    pub(crate) fn under_active<Q>(&self, hash: u64, key: &Q) -> Option<Arc<Write<V>>>
+    pub(crate) fn under_active<Q>(&self, hash: u64, key: &Q) -> Option<&Write<V>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -186,8 +186,7 @@ impl<K: Eq, V> View<K, V> {
 impl<K: Eq + Clone, V> View<K, V> {
     /// Calls `each` for the newest write of every key in the overlays. Weakly consistent.
     pub(crate) fn for_each_overlaid(&self, mut each: impl FnMut(u64, &K, &Write<V>)) {
-        self.active
-            .for_each(|hash, key, write| each(hash, key, write));
+        self.active.for_each(&mut each);
         if let Some(sealed) = &self.sealed {
             sealed.overlay.for_each(|hash, key, write| {
                 if !self.active.has(hash, key) {

@@ -42,7 +42,7 @@ impl<K: Eq> Eq for Hashed<K> {}
 
 impl<K> Drop for Hashed<K> {
     fn drop(&mut self) {
-        // papaya drops keys where it likes: on any thread, several in a row, and while it unwinds. A
+        // Maps drop keys where they like: several in a row, on any thread, and while they unwind. A
         // key that panics in its own drop must not unwind from there.
         if needs_drop::<K>()
             && let Some(key) = self.key.take()

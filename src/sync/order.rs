@@ -54,6 +54,14 @@ strong! {
     /// Model: `load_that_begins_meanwhile`.
     number: AcqRel;
 
+    /// A word of a ledger is set: an entry is put, or a block linked. Release: it is whole before it is
+    /// seen, and so is all that its writer did before, marks above all. Pairs with [`ledger_look`].
+    /// Models: `ledger_*`, `never_back_*`.
+    ledger_put: Release;
+
+    /// A word of a ledger is looked at. Acquire: pairs with [`ledger_put`]. Models: as there.
+    ledger_look: Acquire;
+
     /// A publication has ended. Release: who counts it among the ended loads what it published, or
     /// something newer. Pairs with [`swap_look`]. Model: `reader_handle_that_looked_meanwhile`.
     swap_ended: Release;
@@ -110,6 +118,12 @@ strong! {
 
     /// *Stand-in* for `ArcSwap::swap`: the view is whole before it is seen.
     view_publish: AcqRel;
+
+    /// *Stand-in* for a look at a `OnceBox`. Pairs with [`lazy_set`].
+    lazy_look: Acquire;
+
+    /// *Stand-in* for setting it.
+    lazy_set: AcqRel;
 
     /// *Stand-in* for a papaya lookup. Pairs with [`map_store`], also for what removals put in place.
     map_load: Acquire;

@@ -1,9 +1,10 @@
 //! The real world: std's threads and locks, arc-swap, papaya.
 
 use std::borrow::Borrow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
+use once_cell::race::OnceBox;
 use papaya::{Compute, Equivalent, Operation};
 use thread_local::ThreadLocal;
 
@@ -126,6 +127,45 @@ impl<K: Eq, T> Map<K, T> {
         for (hashed, value) in &self.0.pin() {
             each(hashed.hash, hashed.key(), value);
         }
+    }
+}
+
+/// A place for something that is put there once, by its only owner, and then seen by whoever is told.
+pub(crate) struct Slot<T>(OnceLock<T>);
+
+impl<T> Slot<T> {
+    pub(crate) fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// To be called once.
+    #[inline]
+    pub(crate) fn set(&self, item: T) -> &T {
+        self.0.get_or_init(|| item)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.0.get()
+    }
+}
+
+/// A place for something that is made when it is needed. Where several make it at once the first one's
+/// stays, and nobody waits.
+pub(crate) struct Lazy<T>(OnceBox<T>);
+
+impl<T> Lazy<T> {
+    pub(crate) fn new() -> Self {
+        Self(OnceBox::new())
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.0.get()
+    }
+
+    pub(crate) fn get_or_make(&self, make: impl FnOnce() -> T) -> &T {
+        self.0.get_or_init(|| Box::new(make()))
     }
 }
 

@@ -27,9 +27,9 @@ mod tests;
 use std::borrow::Borrow;
 
 use crate::contain::drop_contained;
+use crate::spread::spread;
 use crate::table::level::Level;
 use crate::table::list::List;
-use crate::table::shape::mix;
 
 /// One key's part in [`Table::patched`]: its new value, or that it goes.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ struct Item<K, V> {
 impl<K, V> Item<K, V> {
     /// As the second level knows it.
     fn mixed(self) -> Self {
-        let hash = mix(self.hash);
+        let hash = spread(self.hash);
         Item { hash, ..self }
     }
 
@@ -134,7 +134,7 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.second.hit(self.second.slot(mix(hash))?, key)
+        self.second.hit(self.second.slot(spread(hash))?, key)
     }
 
     /// Returns the value of a key that is here, and whether it is marked.
@@ -186,7 +186,7 @@ impl<K, V> Table<K, V> {
         if let Some(slot) = self.first.position(hash, key) {
             return Some(Found::First(slot));
         }
-        let mixed = mix(hash);
+        let mixed = spread(hash);
         if let Some(slot) = self.second.position(mixed, key) {
             return Some(Found::Second(slot));
         }

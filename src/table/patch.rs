@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use crate::spread::spread;
 use crate::table::build::{Builder, build_level, from_items, is_too_much, item, with_rest};
 use crate::table::level::Level;
 use crate::table::list::List;
-use crate::table::shape::{Shape, mix};
+use crate::table::shape::Shape;
 use crate::table::{Change, Item, Table};
 
 /// A change, and where its key is in the level or list to which it belongs, if it is there.
@@ -43,7 +44,7 @@ where
     let (first, spilled) = patched_level(&table.first, edits.first, hash_of);
     let mut of_second = edits.second;
     of_second.extend(spilled.into_iter().map(|item| Edit::adding(item.mixed())));
-    let (second, spilled) = patched_second(&table.second, of_second, &|key| mix(hash_of(key)));
+    let (second, spilled) = patched_second(&table.second, of_second, &|key| spread(hash_of(key)));
     let kept = without(table.last.items(), gone(&edits.last, 0..table.last.len()));
     let kept = kept.map(|(hash, (key, value))| Item {
         hash,
@@ -255,7 +256,7 @@ impl<K: Eq, V> Edits<K, V> {
                 first.push(Edit::of(Some(slot), change));
                 continue;
             }
-            let mixed = mix(change.hash);
+            let mixed = spread(change.hash);
             if let Some(slot) = table.second.position(mixed, &change.key) {
                 second.push(Edit::of(Some(slot), change.known_by(mixed)));
             } else if let Some(index) = table.last.position(mixed, &change.key) {

@@ -100,16 +100,6 @@ pub(super) const fn bucket(hash: u64, buckets: usize) -> usize {
     ((hash as u128 * buckets as u128) >> 64) as usize
 }
 
-/// Spreads the entropy of a user's hash over the bits that a level looks at.
-///
-/// Hashers with entropy in a few bits only are common (identity hashers). Both halves of the product
-/// with an odd number, folded together, have it in all bits.
-#[inline(always)]
-pub(super) const fn mix(hash: u64) -> u64 {
-    let product = hash as u128 * 0x9e37_79b9_7f4a_7c15;
-    product as u64 ^ (product >> 64) as u64
-}
-
 #[cfg(all(test, not(larder_loom), not(larder_shuttle)))]
 mod tests {
     use super::*;

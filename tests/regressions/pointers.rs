@@ -279,7 +279,11 @@ fn seize_29_a_drop_that_uses_the_bucket_while_it_is_reclaimed() {
         let last = bucket.clone();
         drop(bucket);
         drop(last);
-        assert_eq!(census.alive(), 0);
+        // The refresher may be inside such a drop, and hold the last handle. The watchdog sees it if it never
+        // lets go.
+        while census.alive() > 0 {
+            thread::yield_now();
+        }
     });
 }
 

@@ -1,0 +1,166 @@
+//! papaya's stand-in.
+
+use std::borrow::Borrow;
+use std::sync::{Arc, Mutex as Unseen};
+
+use super::atomic::AtomicUsize;
+use super::unseen;
+use crate::sync::order;
+
+/// papaya: one atomic word a key. Linearizable for each key and no more: a walk is one load after
+/// another, with switches between.
+///
+/// The words are made with the map and not with a key's first insertion. loom holds that what a thread
+/// makes is there for another one only after an edge between the two, which the first insertions of a
+/// key by two threads do not have; and a lookup of a key that nobody inserted has to be a step that an
+/// insertion can come before or after.
+pub(crate) struct Map<K, T> {
+    slots: Unseen<Vec<Owned<K>>>,
+    /// What the words stand for: word `n` is `arena[n - 1]`, and 0 is absence.
+    arena: Unseen<Vec<Arc<T>>>,
+}
+
+/// The hash and key that the word belongs to, once it belongs to any.
+type Owned<K> = (Option<(u64, K)>, Arc<AtomicUsize>);
+
+/// A key's word is found by its hash; where two keys meet, the later one's word comes behind. More
+/// than the keys of a model under loom, whose hashes are to differ.
+const WORDS: usize = 4;
+
+impl<K: Eq, T> Map<K, T> {
+    pub(crate) fn with_capacity(_: usize) -> Self {
+        Self {
+            slots: Unseen::new((0..WORDS).map(|_| free()).collect()),
+            arena: Unseen::new(Vec::new()),
+        }
+    }
+
+    /// The word of a key and whether it belongs to it, else the one that it would get.
+    fn word<Q>(slots: &mut Vec<Owned<K>>, hash: u64, key: &Q) -> (usize, bool)
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let mut at = (hash % WORDS as u64) as usize;
+        loop {
+            match slots.get(at) {
+                None => slots.push(free()),
+                Some((None, _)) => return (at, false),
+                Some((Some((h, k)), _)) if *h == hash && k.borrow() == key => return (at, true),
+                Some(_) => at = at.max(WORDS - 1) + 1,
+            }
+        }
+    }
+
+    fn word_or_new(&self, hash: u64, key: K) -> Arc<AtomicUsize> {
+        let mut slots = unseen(&self.slots);
+        let (at, _) = Self::word(&mut slots, hash, &key);
+        slots[at].0 = Some((hash, key));
+        Arc::clone(&slots[at].1)
+    }
+
+    fn value(&self, word: usize) -> Option<Arc<T>> {
+        let index = word.checked_sub(1)?;
+        Some(Arc::clone(&unseen(&self.arena)[index]))
+    }
+
+    pub(crate) fn get<Q>(&self, hash: u64, key: &Q) -> Option<Arc<T>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        loop {
+            let (word, owned) = {
+                let mut slots = unseen(&self.slots);
+                let (at, owned) = Self::word(&mut slots, hash, key);
+                (Arc::clone(&slots[at].1), owned)
+            };
+            let seen = word.load(order::map_load());
+            // Else it has become this key's, or another's, meanwhile.
+            if owned || seen == 0 {
+                return self.value(seen);
+            }
+        }
+    }
+
+    pub(crate) fn put_if(
+        &self,
+        hash: u64,
+        key: K,
+        value: &Arc<T>,
+        mut allow: impl FnMut(Option<&T>) -> bool,
+    ) -> Result<(), Option<Arc<T>>> {
+        let word = self.word_or_new(hash, key);
+        let new = {
+            let mut arena = unseen(&self.arena);
+            arena.push(Arc::clone(value));
+            arena.len()
+        };
+        let mut seen = word.load(order::map_load());
+        loop {
+            let current = self.value(seen);
+            if !allow(current.as_deref()) {
+                return Err(current);
+            }
+            match word.compare_exchange(seen, new, order::map_store(), order::map_load()) {
+                Ok(_) => return Ok(()),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    pub(crate) fn remove_if(&self, hash: u64, key: &K, mut which: impl FnMut(&T) -> bool) {
+        let word = {
+            let mut slots = unseen(&self.slots);
+            match Self::word(&mut slots, hash, key) {
+                (at, true) => Arc::clone(&slots[at].1),
+                (_, false) => return,
+            }
+        };
+        let mut seen = word.load(order::map_load());
+        while let Some(current) = self.value(seen) {
+            if !which(&current) {
+                return;
+            }
+            match word.compare_exchange(seen, 0, order::map_store(), order::map_load()) {
+                Ok(_) => return,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        let words: Vec<_> = unseen(&self.slots)
+            .iter()
+            .filter(|(owner, _)| owner.is_some())
+            .map(|(_, word)| Arc::clone(word))
+            .collect();
+        words
+            .iter()
+            .filter(|word| word.load(order::map_load()) != 0)
+            .count()
+    }
+}
+
+impl<K: Eq + Clone, T> Map<K, T> {
+    pub(crate) fn for_each(&self, mut each: impl FnMut(u64, &K, &Arc<T>)) {
+        let mut next = 0;
+        loop {
+            let Some((_, word)) = unseen(&self.slots).get(next).cloned() else {
+                return;
+            };
+            // A step also where there is no key yet: one may come before or after.
+            let value = self.value(word.load(order::map_load()));
+            // Unlocked again before `each`, in which another thread may get on.
+            let owner = unseen(&self.slots)[next].0.clone();
+            if let (Some(value), Some((hash, key))) = (value, owner) {
+                each(hash, &key, &value);
+            }
+            next += 1;
+        }
+    }
+}
+
+fn free<K>() -> Owned<K> {
+    (None, Arc::new(AtomicUsize::new(0)))
+}

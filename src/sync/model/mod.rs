@@ -1,0 +1,258 @@
+//! The modelled worlds: loom's or shuttle's threads and locks, and stand-ins for what they cannot see
+//! into. A stand-in is as weak as the promise that we use, never stronger: a lock in its place would
+//! order everything and hide what the models are there to find.
+
+mod map;
+
+use std::ops::Deref;
+use std::sync::{Arc, Mutex as Unseen, OnceLock, PoisonError};
+
+#[cfg(larder_loom)]
+pub(crate) use super::watched as atomic;
+#[cfg(larder_loom)]
+pub(crate) use loom::{
+    sync::{Condvar, Mutex, MutexGuard},
+    thread,
+};
+#[cfg(larder_shuttle)]
+pub(crate) use shuttle::{
+    sync::{Condvar, Mutex, MutexGuard, atomic},
+    thread,
+};
+
+#[cfg(larder_shuttle)]
+pub(crate) use super::cell::{MutPtr, UnsafeCell};
+#[cfg(larder_loom)]
+pub(crate) use loom::cell::{MutPtr, UnsafeCell};
+
+pub(crate) use self::map::Map;
+
+use self::atomic::{AtomicBool, AtomicUsize};
+use super::order;
+
+/// In a model the other thread only gets on when we yield.
+pub(crate) fn spin() {
+    thread::yield_now();
+}
+
+fn unseen<T>(lock: &Unseen<T>) -> std::sync::MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `ArcSwap`: an index into an arena that the models do not see. A load may be stale, as far as
+/// `view_load` allows. What a swap takes out stays in the arena as well, so that a stale load finds
+/// it; the models about freeing ask `forget_swapped` for the real promise instead.
+pub(crate) struct Cell<T> {
+    current: AtomicUsize,
+    arena: Unseen<Vec<Option<Arc<T>>>>,
+    forget_swapped: bool,
+}
+
+impl<T> Cell<T> {
+    pub(crate) fn new(value: Arc<T>) -> Self {
+        Self {
+            current: AtomicUsize::new(0),
+            arena: Unseen::new(vec![Some(value)]),
+            forget_swapped: forget_swapped::get(),
+        }
+    }
+
+    pub(crate) fn load(&self) -> Loaded<T> {
+        Loaded(self.load_full())
+    }
+
+    pub(crate) fn load_full(&self) -> Arc<T> {
+        loop {
+            let index = self.current.load(order::view_load());
+            if let Some(value) = &unseen(&self.arena)[index] {
+                return Arc::clone(value);
+            }
+            // Swapped out and forgotten meanwhile: the real cell's load notices that as well.
+            thread::yield_now();
+        }
+    }
+
+    pub(crate) fn swap(&self, value: Arc<T>) -> Arc<T> {
+        let new = {
+            let mut arena = unseen(&self.arena);
+            arena.push(Some(value));
+            arena.len() - 1
+        };
+        let old = self.current.swap(new, order::view_publish());
+        let mut arena = unseen(&self.arena);
+        let slot = &mut arena[old];
+        let taken = if self.forget_swapped {
+            slot.take()
+        } else {
+            slot.clone()
+        };
+        taken.unwrap_or_else(|| unreachable!("each index is swapped out once"))
+    }
+}
+
+/// What `Cell::load` returns here; arc-swap's guard there.
+pub(crate) struct Loaded<T>(Arc<T>);
+
+impl<T> Deref for Loaded<T> {
+    type Target = Arc<T>;
+    fn deref(&self) -> &Arc<T> {
+        &self.0
+    }
+}
+
+/// Whether cells made from here on hand over the last reference of what is swapped out. For all threads
+/// of a model, which share one of the system's, and no other model.
+pub(crate) mod forget_swapped {
+    std::thread_local! {
+        static FORGET: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
+
+    pub(crate) fn get() -> bool {
+        FORGET.get()
+    }
+
+    #[cfg(all(test, larder_loom))]
+    pub(crate) fn set(forget: bool) {
+        FORGET.set(forget);
+    }
+}
+
+/// `ThreadLocal`: a few slots, of which each thread gets one. Made beforehand, for loom's reason given at
+/// [`Map`]. None for anybody unless [`slots_in_use`] says so: then all reads go without.
+pub(crate) struct Slots<T> {
+    slots: Vec<T>,
+    owners: Unseen<Vec<thread::ThreadId>>,
+}
+
+/// As many threads as use slots in a model.
+const SLOTS: usize = 2;
+
+impl<T> Slots<T> {
+    pub(crate) fn new(new: fn() -> T) -> Self {
+        let count = if slots_in_use::get() { SLOTS } else { 0 };
+        Self {
+            slots: std::iter::repeat_with(new).take(count).collect(),
+            owners: Unseen::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn mine(&self) -> Option<&T> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let me = thread::current().id();
+        let mut owners = unseen(&self.owners);
+        let at = owners.iter().position(|&owner| owner == me);
+        let at = at.unwrap_or_else(|| {
+            owners.push(me);
+            owners.len() - 1
+        });
+        self.slots.get(at)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter()
+    }
+}
+
+/// A full fence on both sides. What the real one makes of it is up to the system.
+pub(crate) struct Barrier;
+
+impl Barrier {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+
+    pub(crate) fn light(&self) {
+        atomic::fence(order::barrier());
+    }
+
+    pub(crate) fn heavy(&self) -> bool {
+        atomic::fence(order::barrier());
+        true
+    }
+}
+
+/// Whether slots made from here on are used. As [`forget_swapped`].
+pub(crate) mod slots_in_use {
+    std::thread_local! {
+        static IN_USE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
+
+    pub(crate) fn get() -> bool {
+        IN_USE.get()
+    }
+
+    #[cfg(all(test, larder_loom))]
+    pub(crate) fn set(in_use: bool) {
+        IN_USE.set(in_use);
+    }
+}
+
+/// `OnceLock`, without the order that it brings: loom checks that whoever looks has it from elsewhere.
+pub(crate) struct Slot<T> {
+    item: OnceLock<T>,
+    /// The lock is for the compiler, which does not know that loom watches.
+    #[cfg(larder_loom)]
+    access: Unseen<UnsafeCell<()>>,
+}
+
+impl<T> Slot<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            item: OnceLock::new(),
+            #[cfg(larder_loom)]
+            access: Unseen::default(),
+        }
+    }
+
+    pub(crate) fn set(&self, item: T) -> &T {
+        #[cfg(larder_loom)]
+        unseen(&self.access).with_mut(|_| ());
+        self.item.get_or_init(|| item)
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        #[cfg(larder_loom)]
+        unseen(&self.access).with(|_| ());
+        self.item.get()
+    }
+}
+
+/// `OnceBox`: the flag is its pointer.
+pub(crate) struct Lazy<T> {
+    there: AtomicBool,
+    item: OnceLock<T>,
+}
+
+impl<T> Lazy<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            there: AtomicBool::new(false),
+            item: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        if !self.there.load(order::lazy_look()) {
+            return None;
+        }
+        self.item.get()
+    }
+
+    pub(crate) fn get_or_make(&self, make: impl FnOnce() -> T) -> &T {
+        if let Some(item) = self.get() {
+            return item;
+        }
+        let made = make();
+        let (set, look) = (order::lazy_set(), order::lazy_look());
+        // Nobody else gets on between this step and the next line.
+        match self.there.compare_exchange(false, true, set, look) {
+            Ok(_) => self.item.get_or_init(|| made),
+            Err(_) => self
+                .item
+                .get()
+                .unwrap_or_else(|| unreachable!("set by who came first")),
+        }
+    }
+}
