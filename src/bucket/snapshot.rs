@@ -41,14 +41,14 @@ impl<K: Key, V: Value, S: HashBuilder> Snapshot<K, V, S> {
 
     /// The value of a key in this snapshot.
     #[must_use]
+    #[inline]
     pub fn get<Q>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
         let hash = self.hasher.hash_one(key);
-        let table = &self.generation.table;
-        table.hit(hash, key).or_else(|| table.find_any(hash, key))
+        self.generation.table.find_any(hash, key)
     }
 
     /// All pairs, in an order that is the same at each call.

@@ -88,11 +88,11 @@ strong! {
     slot_unclaim: Release;
 }
 
-/// A mark in a table's header. Relaxed: the overlay's release store, which follows it, publishes it
+/// A mark of a table's entry, and that its level is closed. Relaxed: the overlay's release store, which follows it, publishes it
 /// to everybody who can know of the write. Model: `never_back_*`.
 pub(crate) const MARK: Ordering = Ordering::Relaxed;
 
-/// A read looks at a header. Relaxed: see [`MARK`].
+/// A read looks at these. Relaxed: see [`MARK`].
 pub(crate) const MARK_LOOK: Ordering = Ordering::Relaxed;
 
 /// A slot's owner says that it is inside, a visitor that it claims the slot; and each looks at its own flag.

@@ -2,7 +2,7 @@
 
 use crate::contain::drop_contained;
 use crate::table::entries::Draft;
-use crate::table::level::{Level, Marks};
+use crate::table::level::Level;
 use crate::table::list::List;
 use crate::table::place::{Place, Placer};
 use crate::table::shape::Shape;
@@ -26,7 +26,7 @@ where
     }
     let table = from_items(pairs.map(|pair| item(pair, hash_of)), least, hash_of);
     let count = table.len();
-    if count == 0 || table.main().shape.suits(count) {
+    if count == 0 || table.main().shape().suits(count) {
         return table;
     }
     // Many keys came twice, or the size hint was wrong. Now the number of keys is known.
@@ -53,7 +53,7 @@ where
 
 /// Completes a table whose first level is built.
 pub(super) fn with_rest<K, V, H>(
-    mut first: Level<K, V>,
+    first: Level<K, V>,
     spilled: Vec<Item<K, V>>,
     hash_of: &H,
 ) -> Table<K, V>
@@ -62,7 +62,7 @@ where
     K: Clone + Eq,
     V: Clone,
 {
-    if !is_too_much(spilled.len(), first.entries.len()) {
+    if !is_too_much(spilled.len(), first.entries().len()) {
         let count = spilled.len();
         let (second, last) = build_rest(spilled.into_iter().map(Item::mixed), count);
         return Table {
@@ -73,8 +73,8 @@ where
     }
     // The bits of these hashes are not where a level looks for them, or the count was wrong. What
     // spilled may have come after what is in the level, and is of other keys.
-    let count = first.entries.len() + spilled.len();
-    let placed = first.entries.take().map(|pair| item(pair, hash_of));
+    let count = first.entries().len() + spilled.len();
+    let placed = first.into_entries().map(|pair| item(pair, hash_of));
     let items = placed.chain(spilled).map(Item::mixed);
     let (second, last) = build_rest(items, count);
     Table {
@@ -176,26 +176,16 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
     /// Copies the next block from a level of the same shape.
     pub(super) fn copy(&mut self, level: &Level<K, V>) {
         let slots = self.shape.slots_per_block();
-        let buckets = self.shape.buckets_per_block();
-        let pilots = &level.pilots[self.blocks * buckets..(self.blocks + 1) * buckets];
-        self.pilots.extend_from_slice(pilots);
+        self.pilots.extend_from_slice(level.pilots_of(self.blocks));
         let first = self.blocks * slots;
-        self.entries.copy(&level.entries, first..first + slots);
+        self.entries.copy(level.entries(), first..first + slots);
         self.blocks += 1;
     }
 
     /// The level, and what found no place in it.
     pub(super) fn finish(self) -> (Level<K, V>, Vec<Item<K, V>>) {
         let entries = self.entries.finish();
-        if entries.len() == 0 {
-            return (Level::empty(), self.spilled);
-        }
-        let level = Level {
-            shape: self.shape,
-            pilots: self.pilots.into(),
-            marks: Marks::none(entries.slots()),
-            entries,
-        };
+        let level = Level::new(self.shape, self.pilots.into(), entries);
         (level, self.spilled)
     }
 }

@@ -21,7 +21,8 @@ pub(super) struct Entries<K, V> {
 }
 
 impl<K, V> Entries<K, V> {
-    const FILLED: bool = !needs_drop::<(K, V)>();
+    /// Whether there is nothing to drop.
+    pub(super) const FILLED: bool = !needs_drop::<(K, V)>();
 
     pub(super) fn none() -> Self {
         Entries {
@@ -47,6 +48,18 @@ impl<K, V> Entries<K, V> {
         }
     }
 
+    /// All slots, if there is nothing to drop.
+    #[inline(always)]
+    pub(super) fn filled(&self) -> &[(K, V)] {
+        &self.filled
+    }
+
+    /// All slots, if there is something to drop.
+    #[inline(always)]
+    pub(super) fn spaced(&self) -> &[Option<(K, V)>] {
+        &self.spaced
+    }
+
     /// The entries in these slots, which are those of a block or of several.
     pub(super) fn within(&self, slots: Range<usize>) -> impl Iterator<Item = (usize, &(K, V))> {
         // A block has whole words of bits, or is the only one.
@@ -67,7 +80,11 @@ impl<K, V> Entries<K, V> {
     }
 
     pub(super) fn slots(&self) -> usize {
-        self.filled.len().max(self.spaced.len())
+        if const { Self::FILLED } {
+            self.filled.len()
+        } else {
+            self.spaced.len()
+        }
     }
 
     /// Takes all entries out.

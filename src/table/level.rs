@@ -1,9 +1,15 @@
 //! One level of a table, and what a lookup does with it.
+//!
+//! The short way of a lookup is the hottest code of all. It leaves out two bounds checks: with them a `Reader` takes
+//! 1.20, 1.14 and 1.23 times a bare map's time for 1,000, 64,000 and a million entries, and 1.02, 0.99 and 1.09
+//! times without (medians of three runs in one loop that calls the read).
+
+#![allow(unsafe_code, reason = "see above; each block has its argument")]
 
 use std::borrow::Borrow;
 
 use crate::sync::{
-    atomic::{AtomicBool, AtomicU64},
+    atomic::{AtomicU64, AtomicUsize},
     fault, order,
 };
 use crate::table::entries::Entries;
@@ -11,40 +17,91 @@ use crate::table::shape::{Shape, bucket};
 
 /// Entries of which each has one slot where it can be.
 pub(super) struct Level<K, V> {
-    pub(super) shape: Shape,
-    /// For each bucket, how far from their offsets its keys are.
-    pub(super) pilots: Box<[u8]>,
-    pub(super) entries: Entries<K, V>,
-    pub(super) marks: Marks,
+    shape: Shape,
+    /// For each bucket, how far from their offsets its keys are. Never empty.
+    pilots: Box<[u8]>,
+    entries: Entries<K, V>,
+    marks: Marks,
+    /// How many slots the short way may look at: all of `entries`, or none once anything is marked.
+    open: AtomicUsize,
 }
 
 impl<K, V> Level<K, V> {
-    pub(super) fn empty() -> Self {
+    pub(super) fn new(shape: Shape, pilots: Box<[u8]>, entries: Entries<K, V>) -> Self {
+        if entries.len() == 0 {
+            return Self::empty();
+        }
+        assert!(pilots.len() == shape.buckets() && entries.slots() == shape.slots());
         Level {
-            shape: Shape::NONE,
-            pilots: Box::default(),
-            entries: Entries::none(),
-            marks: Marks::none(0),
+            shape,
+            pilots,
+            marks: Marks::none(entries.slots()),
+            open: AtomicUsize::new(entries.slots()),
+            entries,
         }
     }
 
-    /// The only slot where a key with this hash can be, if there is any.
-    #[inline(always)]
-    pub(super) fn slot(&self, hash: u64) -> Option<usize> {
-        let bucket = bucket(hash, self.pilots.len());
-        let pilot = *self.pilots.get(bucket)?;
-        Some(self.shape.slot(hash, bucket, pilot))
+    pub(super) fn empty() -> Self {
+        Level {
+            shape: Shape::NONE,
+            pilots: Box::new([0]),
+            entries: Entries::none(),
+            marks: Marks::none(0),
+            open: AtomicUsize::new(0),
+        }
     }
 
-    /// The value of a key that is in this slot and not marked.
+    pub(super) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    pub(super) fn entries(&self) -> &Entries<K, V> {
+        &self.entries
+    }
+
+    /// The pilots of a block.
+    pub(super) fn pilots_of(&self, block: usize) -> &[u8] {
+        let buckets = self.shape.buckets_per_block();
+        &self.pilots[block * buckets..(block + 1) * buckets]
+    }
+
+    /// Moves all entries out.
+    pub(super) fn into_entries(self) -> impl Iterator<Item = (K, V)> + use<K, V> {
+        let mut entries = self.entries;
+        entries.take()
+    }
+
+    /// The short way, as long as nothing is marked: the value of a key that is here, or that it is not.
+    /// `None` where the short way is closed.
     #[inline(always)]
-    pub(super) fn hit<Q>(&self, slot: usize, key: &Q) -> Option<&V>
+    pub(super) fn hit<Q>(&self, hash: u64, key: &Q) -> Option<Option<&V>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let (known, value) = self.entries.candidate(slot)?;
-        (known.borrow() == key && !self.marks.has(slot)).then_some(value)
+        let slot = self.slot(hash);
+        if slot >= self.open.load(order::MARK_LOOK) {
+            return None;
+        }
+        // SAFETY, of both: `open` is 0 or the number of slots, and `slot` is below it.
+        let candidate = if const { Entries::<K, V>::FILLED } {
+            Some(unsafe { self.entries.filled().get_unchecked(slot) })
+        } else {
+            unsafe { self.entries.spaced().get_unchecked(slot) }.as_ref()
+        };
+        let found = candidate.filter(|(known, _)| known.borrow() == key);
+        Some(found.map(|(_, value)| value))
+    }
+
+    /// The value of a key that is here, marked or not.
+    #[inline(always)]
+    pub(super) fn get<Q>(&self, hash: u64, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let (known, value) = self.entries.candidate(self.slot(hash))?;
+        (known.borrow() == key).then_some(value)
     }
 
     /// The slot of a key that is here, marked or not.
@@ -53,47 +110,55 @@ impl<K, V> Level<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let slot = self.slot(hash)?;
+        let slot = self.slot(hash);
         let (known, _) = self.entries.candidate(slot)?;
         (known.borrow() == key).then_some(slot)
     }
+
+    /// The only slot where a key with this hash can be, if there are slots.
+    #[inline(always)]
+    fn slot(&self, hash: u64) -> usize {
+        let bucket = bucket(hash, self.pilots.len());
+        // SAFETY: there is always a pilot, and `bucket`, their number times a fraction that is less than
+        // one, is below it.
+        let pilot = unsafe { *self.pilots.get_unchecked(bucket) };
+        self.shape.slot(hash, bucket, pilot)
+    }
+
+    pub(super) fn is_marked(&self, slot: usize) -> bool {
+        self.marks.has(slot)
+    }
+
+    pub(super) fn mark(&self, slot: usize) {
+        self.marks.set(slot);
+        if self.open.load(order::MARK_LOOK) != 0 && !fault::planted("table_not_marked") {
+            self.open.store(0, order::MARK);
+        }
+    }
 }
 
-/// One bit for each slot or entry, and whether any of them is set.
-pub(super) struct Marks {
-    any: AtomicBool,
-    bits: Box<[AtomicU64]>,
-}
+/// One bit for each slot or entry.
+pub(super) struct Marks(Box<[AtomicU64]>);
 
 impl Marks {
     pub(super) fn none(slots: usize) -> Self {
         let words = slots.div_ceil(64);
-        Marks {
-            any: AtomicBool::new(false),
-            bits: std::iter::repeat_with(AtomicU64::default)
+        Marks(
+            std::iter::repeat_with(AtomicU64::default)
                 .take(words)
                 .collect(),
-        }
-    }
-
-    /// Whether there is a mark in this slot. Where nothing is marked this is one look.
-    #[inline(always)]
-    pub(super) fn has(&self, slot: usize) -> bool {
-        self.any.load(order::MARK_LOOK) && self.is_set(slot)
+        )
     }
 
     #[inline]
-    fn is_set(&self, slot: usize) -> bool {
-        self.bits[slot / 64].load(order::MARK_LOOK) & 1 << (slot % 64) != 0
+    pub(super) fn has(&self, slot: usize) -> bool {
+        self.0[slot / 64].load(order::MARK_LOOK) & 1 << (slot % 64) != 0
     }
 
-    /// Who finds something set already need not set it: whoever learns of what we do next sees it too.
+    /// Who finds a mark set already need not set it: whoever learns of what we do next sees it too.
     pub(super) fn set(&self, slot: usize) {
-        if !self.is_set(slot) && !fault::planted("entry_not_marked") {
-            self.bits[slot / 64].fetch_or(1 << (slot % 64), order::MARK);
-        }
-        if !self.any.load(order::MARK_LOOK) && !fault::planted("table_not_marked") {
-            self.any.store(true, order::MARK);
+        if !self.has(slot) && !fault::planted("entry_not_marked") {
+            self.0[slot / 64].fetch_or(1 << (slot % 64), order::MARK);
         }
     }
 }

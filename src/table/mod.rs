@@ -80,7 +80,7 @@ enum Found {
 }
 
 impl<K, V> Table<K, V> {
-    /// A table without entries. Does not allocate.
+    /// A table without entries.
     pub(crate) fn empty() -> Self {
         Table {
             first: Level::empty(),
@@ -121,20 +121,27 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        match self.first.slot(hash) {
-            Some(slot) => self.first.hit(slot, key),
-            None => self.hit_of_second(hash, key),
+        match self.first.hit(hash, key) {
+            Some(found) => found,
+            None => self.hit_otherwise(hash, key),
         }
     }
 
+    /// The same where something is marked, or all entries are in the second level. Not that rare, but a jump
+    /// around it is one of the few instructions of the short way.
     #[cold]
     #[inline(never)]
-    fn hit_of_second<Q>(&self, hash: u64, key: &Q) -> Option<&V>
+    fn hit_otherwise<Q>(&self, hash: u64, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.second.hit(self.second.slot(spread(hash))?, key)
+        let (level, slot) = match self.first.position(hash, key) {
+            Some(slot) => (&self.first, slot),
+            None => (&self.second, self.second.position(spread(hash), key)?),
+        };
+        let (_, value) = level.entries().candidate(slot)?;
+        (!level.is_marked(slot)).then_some(value)
     }
 
     /// Returns the value of a key that is here, and whether it is marked.
@@ -145,15 +152,29 @@ impl<K, V> Table<K, V> {
     {
         let found = self.locate(hash, key)?;
         let marked = match found {
-            Found::First(slot) => self.first.marks.has(slot),
-            Found::Second(slot) => self.second.marks.has(slot),
+            Found::First(slot) => self.first.is_marked(slot),
+            Found::Second(slot) => self.second.is_marked(slot),
             Found::Last(index) => self.last.marks.has(index),
         };
         Some((self.value(found)?, marked))
     }
 
     /// Returns the value of a key that is here, marked or not.
+    #[inline]
     pub(crate) fn find_any<Q>(&self, hash: u64, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        match self.first.get(hash, key) {
+            Some(value) => Some(value),
+            None => self.find_any_otherwise(hash, key),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_any_otherwise<Q>(&self, hash: u64, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -170,8 +191,8 @@ impl<K, V> Table<K, V> {
         Q: Eq + ?Sized,
     {
         match self.locate(hash, key) {
-            Some(Found::First(slot)) => self.first.marks.set(slot),
-            Some(Found::Second(slot)) => self.second.marks.set(slot),
+            Some(Found::First(slot)) => self.first.mark(slot),
+            Some(Found::Second(slot)) => self.second.mark(slot),
             Some(Found::Last(index)) => self.last.marks.set(index),
             None => return false,
         }
@@ -195,8 +216,8 @@ impl<K, V> Table<K, V> {
 
     fn value(&self, found: Found) -> Option<&V> {
         let entry = match found {
-            Found::First(slot) => self.first.entries.candidate(slot),
-            Found::Second(slot) => self.second.entries.candidate(slot),
+            Found::First(slot) => self.first.entries().candidate(slot),
+            Found::Second(slot) => self.second.entries().candidate(slot),
             Found::Last(index) => self.last.entries().get(index),
         };
         entry.map(|(_, value)| value)
@@ -204,14 +225,18 @@ impl<K, V> Table<K, V> {
 
     /// Iterates over all entries, also marked ones, in table order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        let levels = self.first.entries.iter().chain(self.second.entries.iter());
+        let levels = self
+            .first
+            .entries()
+            .iter()
+            .chain(self.second.entries().iter());
         let all = levels.chain(self.last.entries());
         all.map(|(key, value)| (key, value))
     }
 
     /// Returns the number of entries, also marked ones.
     pub(crate) fn len(&self) -> usize {
-        self.first.entries.len() + self.second.entries.len() + self.last.len()
+        self.first.entries().len() + self.second.entries().len() + self.last.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -220,7 +245,7 @@ impl<K, V> Table<K, V> {
 
     /// The level that holds nearly all entries.
     fn main(&self) -> &Level<K, V> {
-        if self.first.entries.len() > 0 {
+        if self.first.entries().len() > 0 {
             &self.first
         } else {
             &self.second
@@ -228,9 +253,10 @@ impl<K, V> Table<K, V> {
     }
 
     /// Moves all entries out.
-    fn into_entries(mut self) -> impl Iterator<Item = (K, V)> {
-        let levels = self.first.entries.take().chain(self.second.entries.take());
-        levels.chain(self.last.take())
+    fn into_entries(self) -> impl Iterator<Item = (K, V)> {
+        let levels = self.first.into_entries().chain(self.second.into_entries());
+        let mut last = self.last;
+        levels.chain(last.take())
     }
 
     /// Drops all entries here and now; a panic in one's `Drop` does not stop the others.

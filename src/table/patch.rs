@@ -38,7 +38,7 @@ where
 {
     let edits = Edits::of(table, changes);
     let count = edits.count;
-    if !table.main().shape.suits(count) {
+    if !table.main().shape().suits(count) {
         return rebuilt(table, edits, hash_of);
     }
     let (first, spilled) = patched_level(&table.first, edits.first, hash_of);
@@ -58,7 +58,7 @@ where
         second,
         last,
     };
-    let placed = patched.first.entries.len();
+    let placed = patched.first.entries().len();
     if placed > 0 && is_too_much(patched.len() - placed, placed) {
         let items = patched.into_entries().map(|pair| item(pair, hash_of));
         return from_items(items, count, hash_of);
@@ -77,15 +77,19 @@ where
     V: Clone,
 {
     let (of_first, count) = (
-        gone(&edits.first, 0..table.first.shape.slots()),
+        gone(&edits.first, 0..table.first.shape().slots()),
         edits.count,
     );
-    let others = kept_of(&table.second, &edits.second, 0..table.second.shape.slots())
-        .chain(without(
-            table.last.items().map(|(_, entry)| entry),
-            gone(&edits.last, 0..table.last.len()),
-        ))
-        .cloned();
+    let others = kept_of(
+        &table.second,
+        &edits.second,
+        0..table.second.shape().slots(),
+    )
+    .chain(without(
+        table.last.items().map(|(_, entry)| entry),
+        gone(&edits.last, 0..table.last.len()),
+    ))
+    .cloned();
     let all = edits
         .first
         .into_iter()
@@ -94,7 +98,7 @@ where
     let added = all.filter_map(Edit::into_item).map(Item::into_pair);
     let others = others.chain(added).map(|pair| item(pair, hash_of));
 
-    let old = table.first.shape;
+    let old = table.first.shape();
     if old.blocks() == 0 || count == 0 {
         return from_items(others, count, hash_of);
     }
@@ -107,7 +111,7 @@ where
         let slots = old.slots_per_block();
         for (slot, entry) in table
             .first
-            .entries
+            .entries()
             .within(block * slots..(block + 1) * slots)
         {
             if of_first[slot] {
@@ -142,11 +146,11 @@ where
     K: Clone + Eq,
     V: Clone,
 {
-    let count = count_after(level.entries.len(), &edits);
-    if level.shape.suits(count) {
+    let count = count_after(level.entries().len(), &edits);
+    if level.shape().suits(count) {
         return patched_level(level, edits, hash_of);
     }
-    let kept: Vec<_> = kept_of(level, &edits, 0..level.shape.slots())
+    let kept: Vec<_> = kept_of(level, &edits, 0..level.shape().slots())
         .cloned()
         .collect();
     let kept = kept.into_iter().map(|pair| item(pair, hash_of));
@@ -167,7 +171,7 @@ where
     K: Clone + Eq,
     V: Clone,
 {
-    let shape = level.shape;
+    let shape = level.shape();
     let mut builder = Builder::new(shape);
     let by_block = by_block(shape, edits, |edit| edit.change.hash);
     for (block, edits) in by_block.enumerate() {
@@ -219,7 +223,7 @@ fn kept_of<'a, K, V>(
     slots: Range<usize>,
 ) -> impl Iterator<Item = &'a (K, V)> + use<'a, K, V> {
     let (first, gone) = (slots.start, gone(edits, slots.clone()));
-    let entries = level.entries.within(slots);
+    let entries = level.entries().within(slots);
     entries.filter_map(move |(slot, entry)| (!gone[slot - first]).then_some(entry))
 }
 
@@ -249,9 +253,9 @@ fn count_after<K, V>(entries: usize, edits: &[Edit<K, V>]) -> usize {
 impl<K: Eq, V> Edits<K, V> {
     fn of(table: &Table<K, V>, changes: Vec<Change<K, V>>) -> Self {
         let (mut first, mut second, mut last) = (Vec::new(), Vec::new(), Vec::new());
-        let is_empty = table.first.entries.len() == 0;
+        let is_empty = table.first.entries().len() == 0;
         // Block by block, so that an entry that is looked at is in the caches more often than not.
-        for change in by_block(table.first.shape, changes, |change| change.hash).flatten() {
+        for change in by_block(table.first.shape(), changes, |change| change.hash).flatten() {
             if let Some(slot) = table.first.position(change.hash, &change.key) {
                 first.push(Edit::of(Some(slot), change));
                 continue;
@@ -269,8 +273,8 @@ impl<K: Eq, V> Edits<K, V> {
                 first.push(Edit::of(None, change));
             }
         }
-        let count = count_after(table.first.entries.len(), &first)
-            + count_after(table.second.entries.len(), &second)
+        let count = count_after(table.first.entries().len(), &first)
+            + count_after(table.second.entries().len(), &second)
             + count_after(table.last.len(), &last);
         Edits {
             first,

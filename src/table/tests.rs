@@ -211,7 +211,7 @@ fn a_hasher_that_changes_its_mind_breaks_nothing_but_lookups() {
 fn keys_of_emptied_blocks_are_gone_and_can_come_back() {
     const COUNT: u64 = 30_000;
     let mut table = Table::from_pairs((0..COUNT).map(|key| (key, key)), ahash_of);
-    let shape = table.first.shape;
+    let shape = table.first.shape();
     assert!(shape.blocks() > 3);
     let mut model: HashMap<u64, (u64, bool)> = (0..COUNT).map(|key| (key, (key, false))).collect();
     // The first, the last, one between; then their neighbours, from which gaps may have been filled.
