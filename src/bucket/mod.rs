@@ -60,8 +60,8 @@ pub use self::ticket::{RefreshTicket, Ticket};
 ///
 /// # Code of yours that runs inside a write
 ///
-/// `Eq` of a key, and `Drop` of a value that has been overwritten, may run in the middle of a write.
-/// There, reads and plain writes work. What may have to wait (a miss, [`set_if_absent`](
+/// `Eq` of a key, and `Clone` and `Drop` of a value that [`set_if_absent`](Self::set_if_absent) or a load
+/// finds or brings in vain, may run in the middle of a write. There, reads and plain writes work. What may have to wait (a miss, [`set_if_absent`](
 /// Self::set_if_absent), [`publish`](Self::publish), [`clear`](Self::clear)) is refused with an error
 /// of kind [`Reentrant`](crate::ErrorKind::Reentrant).
 ///
@@ -417,6 +417,9 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     ///
     /// What is cached can still be read and written, but nothing is loaded, refreshed or folded any
     /// more. The drop of the last handle does the same.
+    ///
+    /// What is written after it is kept in memory until the bucket is dropped, each write of a key, as there is
+    /// no fold any more.
     ///
     /// # Blocking
     ///

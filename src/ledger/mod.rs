@@ -13,7 +13,7 @@ use std::borrow::Borrow;
 use self::arena::Arena;
 use crate::spread::spread;
 use crate::sync::atomic::AtomicU64;
-use crate::sync::{Hashed, fault, order};
+use crate::sync::{Hashed, fault, order, plain};
 
 /// Words in a group: with the link they fill a cache line. Few in the models, so that groups fill up.
 const WORDS: usize = if cfg!(larder_loom) { 2 } else { 7 };
@@ -23,9 +23,6 @@ const BLOCK_BITS: u32 = if cfg!(larder_loom) { 1 } else { 3 };
 
 /// Groups in the smallest root.
 const LEAST_ROOT: usize = if cfg!(larder_loom) { 2 } else { 8 };
-
-/// Room for entries in the smallest ledger, before another allocation.
-const LEAST_ENTRIES: usize = if cfg!(larder_loom) { 4 } else { 16 };
 
 /// A root has a group for so many expected keys: a few groups in a hundred fill up.
 const KEYS_A_GROUP: usize = 3;
@@ -38,6 +35,7 @@ pub(crate) struct Ledger<K, T> {
     root: Box<[Group]>,
     blocks: Arena<Block>,
     entries: Arena<Entry<K, T>>,
+    keys: plain::Word,
 }
 
 /// Words of keys, filled from the first on; then a link to a block with more.
@@ -87,15 +85,16 @@ impl Block {
 }
 
 impl<K: Eq, T> Ledger<K, T> {
-    /// `expected` entries find room without another allocation, more do with a few.
+    /// As fast for `expected` keys as it can be; more find room behind further links.
     pub(crate) fn new(expected: usize) -> Self {
         let groups = (expected / KEYS_A_GROUP)
             .next_power_of_two()
             .max(LEAST_ROOT);
         Self {
             root: std::iter::repeat_with(Group::new).take(groups).collect(),
-            blocks: Arena::new(1),
-            entries: Arena::new(expected.max(LEAST_ENTRIES)),
+            blocks: Arena::new(),
+            entries: Arena::new(),
+            keys: plain::Word::new(0),
         }
     }
 
@@ -119,11 +118,12 @@ impl<K: Eq, T> Ledger<K, T> {
         item: T,
         mut allow: impl FnMut(Option<&T>, &T) -> bool,
     ) -> Result<&T, Option<&T>> {
-        let mut place = self.place(hash, &key);
+        // At once: a key that panics in its own drop must not do so on the way out of here.
+        let key = Hashed::new(hash, key);
+        let mut place = self.place(hash, key.key());
         if !allow(place.item(), &item) {
             return Err(place.item());
         }
-        let key = Hashed::new(hash, key);
         // Where it is not put after all it stays behind, found by nobody, until everything is dropped.
         let (index, entry) = self.entries.append(Entry { key, item });
         let mine = spread(hash) & TAG | (index as u64 + 1);
@@ -135,7 +135,12 @@ impl<K: Eq, T> Ledger<K, T> {
                 order::ledger_look(),
             );
             match put {
-                Ok(_) => return Ok(&entry.item),
+                Ok(before) => {
+                    if before == 0 {
+                        self.keys.fetch_add(1, order::COUNT);
+                    }
+                    return Ok(&entry.item);
+                }
                 Err(now) if fault::planted("puts_over_another") => place.seen = now,
                 // It may have become another key's.
                 Err(_) => place = self.place(hash, entry.key.key()),
@@ -151,12 +156,22 @@ impl<K: Eq, T> Ledger<K, T> {
         self.entries.len()
     }
 
+    /// How many keys there are. Exact only while nobody writes.
+    pub(crate) fn keys(&self) -> usize {
+        self.keys.load(order::COUNT) as usize
+    }
+
     /// Calls `each` for the last item of every key. Exact only while nobody writes.
     pub(crate) fn for_each<'a>(&'a self, mut each: impl FnMut(u64, &'a K, &'a T)) {
-        let mut open: Vec<&[Group]> = vec![&self.root];
-        while let Some(groups) = open.pop() {
+        let mut open: Vec<&[Group]> = Vec::new();
+        let mut groups = &self.root[..];
+        loop {
             for group in groups {
                 open.extend(self.for_each_in(group, &mut each));
+            }
+            match open.pop() {
+                Some(below) => groups = below,
+                None => return,
             }
         }
     }

@@ -52,6 +52,7 @@ proptest! {
             assert_eq!(at, hash(key));
             assert_eq!(all.insert(key, item), None, "called twice for {key}");
         });
+        prop_assert_eq!(ledger.keys(), model.len());
         prop_assert_eq!(all, model);
         prop_assert!(ledger.written() <= writes.len());
     }
@@ -183,4 +184,36 @@ fn an_eq_that_panics_does_no_harm() {
     assert!(caught.is_err());
     assert_eq!(ledger.get(1, &Touchy(1, false)), Some(&10));
     assert_eq!(ledger.written(), 1);
+}
+
+/// Also where the key that is on its way in panics in its own drop: two at once would abort the process.
+#[test]
+fn an_eq_that_panics_and_a_drop_that_does_so_too_do_no_harm() {
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Mood {
+        Calm,
+        Fierce,
+    }
+    struct Beast(Mood);
+    impl PartialEq for Beast {
+        fn eq(&self, other: &Self) -> bool {
+            assert!(self.0 == other.0, "as the test wants it");
+            true
+        }
+    }
+    impl Eq for Beast {}
+    impl Drop for Beast {
+        fn drop(&mut self) {
+            assert!(self.0 == Mood::Calm, "as the test wants it");
+        }
+    }
+    let ledger = Ledger::new(0);
+    put(&ledger, 1, Beast(Mood::Calm), 10);
+    let put_over = || put(&ledger, 1, Beast(Mood::Fierce), 20);
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(put_over));
+    assert!(caught.is_err());
+    // Refused: its drop is contained.
+    let refused = ledger.put_if(2, Beast(Mood::Fierce), 30, |_, _| false);
+    assert_eq!(refused, Err(None));
+    assert_eq!(ledger.get(1, &Beast(Mood::Calm)), Some(&10));
 }

@@ -73,7 +73,7 @@ fn refresh_publish_against_stop() {
 /// `publish` holds what its caller wrote before, whatever the refresher is at.
 #[test]
 fn refresh_publish_holds_what_was_written() {
-    run_model("refresh_publish_holds_what_was_written", 780, || {
+    run_model("refresh_publish_holds_what_was_written", 550, || {
         let mut refreshed = Refreshed::new(Kit::new(fresh), None);
         let first = refreshed.control.ask(|requests| &mut requests.publish);
         refreshed.kit.set(1, 7);

@@ -1,6 +1,7 @@
 //! `set_if_absent` decides and writes in one step.
 
 use super::support::{run_model, spawn, store};
+use crate::store::Installed;
 
 #[test]
 fn set_if_absent_twice() {
@@ -49,5 +50,35 @@ fn set_if_absent_against_invalidate() {
             Err(10) => assert_eq!(data.peek(1), None),
             Err(other) => panic!("found {other}"),
         }
+    });
+}
+
+/// Who was told that there is a value finds it, also if it is the first write into an overlay.
+#[test]
+fn set_if_absent_told_of_a_first_write() {
+    run_model("set_if_absent_told_of_a_first_write", 400, || {
+        let (data, mut folder) = store([]);
+        // The dust goes: the overlay is not touched.
+        folder.fold(&data.0);
+        let plain = spawn(&data, |data| data.set(1, 20));
+        if data.set_if_absent(1, 30) == Err(20) {
+            assert_eq!(data.peek(1), Some(20), "told of it");
+        }
+        plain.join().unwrap();
+    });
+}
+
+/// The same with a load that was told that it came too late.
+#[test]
+fn load_told_of_a_first_write() {
+    run_model("load_told_of_a_first_write", 300, || {
+        let (data, mut folder) = store([]);
+        folder.fold(&data.0);
+        let load = data.0.begin_load();
+        let plain = spawn(&data, |data| data.set(1, 20));
+        if data.install(load.number(), 1, 30) == Installed::Superseded {
+            assert_eq!(data.peek(1), Some(20), "told of it");
+        }
+        plain.join().unwrap();
     });
 }

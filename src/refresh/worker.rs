@@ -168,10 +168,8 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         if touched && self.dirty_since.is_none() {
             self.dirty_since = Some(now);
         }
-        let due = !asked.is_empty()
-            || (full && self.retry_fold_at.is_none_or(|at| now >= at))
-            || self.fold_due_at().is_some_and(|at| now >= at);
-        if !due {
+        let due = self.fold_due_at(full).is_some_and(|at| now >= at);
+        if !due && asked.is_empty() {
             return;
         }
         let before = self.store.view().current.epoch;
@@ -202,14 +200,18 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         answer_all(asked, &folded);
     }
 
-    fn fold_due_at(&self) -> Option<Duration> {
+    fn fold_due_at(&self, full: bool) -> Option<Duration> {
         let since = self.dirty_since?;
-        let due = quiet_fold_due(
-            since,
-            self.fold_delay,
-            self.last_fold_end,
-            self.last_fold_cost,
-        );
+        let due = if full {
+            since
+        } else {
+            quiet_fold_due(
+                since,
+                self.fold_delay,
+                self.last_fold_end,
+                self.last_fold_cost,
+            )
+        };
         Some(due.max(self.retry_fold_at.unwrap_or_default()))
     }
 
@@ -337,10 +339,8 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         let retired = (!self.folder.retired().is_empty())
             .then(|| self.clock.now().saturating_add(SWEEP_RETIRED));
         let stale = self.folder.stale_until();
-        [refresh, self.fold_due_at(), retired, stale]
-            .into_iter()
-            .flatten()
-            .min()
+        let fold = self.fold_due_at(self.store.view().active.is_full());
+        [refresh, fold, retired, stale].into_iter().flatten().min()
     }
 
     fn stop(&mut self, requests: Requests<K, V>) {

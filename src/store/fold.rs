@@ -7,6 +7,7 @@ use super::echo::Echo;
 use super::gate::Gate;
 use super::overlay::Overlay;
 use super::retired::Retired;
+use super::since::Since;
 use super::stale::Stale;
 use super::view::{Generation, Sealed, View};
 use super::{Store, Write, room_for};
@@ -18,17 +19,10 @@ use crate::{Key, Value};
 /// Folds, publishes and frees. There is one for a store, and `&mut` keeps it one at a time.
 pub(crate) struct Folder<K, V> {
     retired: Retired<K, V>,
-    /// While a dataset is being fetched: every overlay sealed since the fetch began. They are newer
-    /// than the dataset and will be laid over it.
+    /// While a dataset is being fetched.
     pub(super) since: Option<Since<K, V>>,
     /// What is served though its refresh has failed, where that has an end.
     pub(super) stale: Option<Stale<K>>,
-}
-
-pub(super) struct Since<K, V> {
-    pub(super) overlays: Vec<Arc<Overlay<K, V>>>,
-    /// What has a lower number began before the fetch, and is older than the dataset.
-    pub(super) floor: u64,
 }
 
 impl<K: Key, V: Value> Folder<K, V> {
@@ -44,8 +38,21 @@ impl<K: Key, V: Value> Folder<K, V> {
     /// where nothing was written.
     ///
     /// May panic where the user's `Clone`, `Eq` or `Hash` does: nothing is lost then, and the next
-    /// call goes on where this one stopped.
+    /// call first goes on where this one stopped.
     pub(crate) fn fold<S: BuildHasher>(&mut self, store: &Store<K, V, S>) -> u64 {
+        self.finish_fold(store);
+        self.fold_once(store)
+    }
+
+    /// Ends a fold that a panic interrupted. Writes have gone to another overlay since, which no rotation
+    /// would seal before.
+    pub(super) fn finish_fold<S: BuildHasher>(&mut self, store: &Store<K, V, S>) {
+        if store.view().sealed.is_some() {
+            self.fold_once(store);
+        }
+    }
+
+    fn fold_once<S: BuildHasher>(&mut self, store: &Store<K, V, S>) -> u64 {
         let Some(sealed) = self.rotate(store, 0) else {
             return store.view().current.epoch;
         };
@@ -75,10 +82,7 @@ impl<K: Key, V: Value> Folder<K, V> {
     pub(crate) fn begin_dataset<S: BuildHasher>(&mut self, store: &Store<K, V, S>) {
         self.since = None;
         self.fold(store);
-        self.since = Some(Since {
-            overlays: Vec::new(),
-            floor: store.numbers.draw(),
-        });
+        self.since = Some(Since::new(store.numbers.draw()));
     }
 
     /// Whether a dataset that is being fetched may still be published.
@@ -95,13 +99,9 @@ impl<K: Key, V: Value> Folder<K, V> {
     where
         S: BuildHasher + Clone,
     {
-        if store.view().sealed.is_some() {
-            // A fold that did not come to its end. Writes have gone to another overlay since, which the
-            // rotation here would not seal.
-            self.fold(store);
-        }
+        self.finish_fold(store);
         let floor = match &self.since {
-            Some(since) if !fault::planted("dataset_keeps_old_loads") => since.floor,
+            Some(since) if !fault::planted("dataset_keeps_old_loads") => since.floor(),
             _ => 0,
         };
         let sealed = self.rotate(store, floor);
@@ -113,7 +113,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             self.keep_since(sealed);
         }
         let since = self.since.as_ref();
-        let overlays = since.map_or(Vec::new(), |since| since.overlays.clone());
+        let overlays = since.map_or(Vec::new(), |since| since.overlays().to_vec());
         let changes = merged(&overlays, floor, store.hasher());
         let table = if changes.is_empty() {
             dataset
@@ -145,7 +145,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         store.numbers.draw_between_loads(|floor| {
             let empty = View {
                 current,
-                active: Overlay::new(floor, room_for(0), 0),
+                active: Overlay::new(room_for(0), 0),
                 sealed: None,
                 next: None,
                 gate: Gate::new(),
@@ -201,10 +201,10 @@ impl<K: Key, V: Value> Folder<K, V> {
                     gate: Arc::clone(&view.gate),
                 };
                 let room = room_for(view.current.table.len());
-                // As many writes again as there were since the last rotation.
-                let expected = view.active.written();
+                // As many keys again as there were since the last rotation, which may have had to wait.
+                let expected = view.active.keys().min(room);
                 let rotated = View {
-                    active: Overlay::new(store.numbers.reached(), room, expected),
+                    active: Overlay::new(room, expected),
                     sealed: Some(sealed.clone()),
                     next: None,
                     gate: Gate::new(),
@@ -278,7 +278,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         if let Some(since) = &mut self.since
             && !fault::planted("dataset_over_writes")
         {
-            since.overlays.push(Arc::clone(sealed));
+            since.keep(sealed);
         }
     }
 }
@@ -310,7 +310,7 @@ pub(super) fn changes_of<K: Key, V: Value>(
     sealed: &Overlay<K, V>,
     floor: u64,
 ) -> Vec<Change<K, V>> {
-    let mut changes = Vec::with_capacity(sealed.written());
+    let mut changes = Vec::with_capacity(sealed.keys());
     sealed.for_each(|hash, key, write| {
         if write.number() >= floor {
             changes.push(change(hash, key, write));

@@ -11,6 +11,7 @@ mod gate;
 mod number;
 mod overlay;
 mod retired;
+mod since;
 mod stale;
 mod take_out;
 mod view;
@@ -37,11 +38,11 @@ use crate::{Key, Value};
 /// How many writes an overlay takes before a fold is due, at the least.
 ///
 /// Below this a fold costs less than waking the folder is worth; chosen, not measured.
-const LEAST_ROOM: u64 = 4096;
+const LEAST_ROOM: usize = 4096;
 
 /// The overlay is due for a fold when it has grown to an eighth of the table: then a write's share of
 /// the copying is eight entries, however large the table is.
-const SHARE: u64 = 8;
+const SHARE: usize = 8;
 
 /// The data of one bucket, as readers and writers see it.
 pub(crate) struct Store<K: Key, V: Value, S> {
@@ -62,8 +63,8 @@ pub(crate) enum Installed {
     Superseded,
 }
 
-fn room_for(entries: usize) -> u64 {
-    (entries as u64 / SHARE).max(LEAST_ROOM)
+fn room_for(entries: usize) -> usize {
+    (entries / SHARE).max(LEAST_ROOM)
 }
 
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
@@ -75,7 +76,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 epoch: 0,
                 published_at: crate::clock::wall_now(),
             }),
-            active: Overlay::new(1, room_for(0), 0),
+            active: Overlay::new(room_for(0), 0),
             sealed: None,
             next: None,
             gate: Gate::new(),
@@ -197,11 +198,11 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         }
         let write = Write::new(self.numbers.draw(), value);
         let again = fault::planted("value_before_mark").then(|| key.clone());
-        let number = view.active.put(hash, key, write, || self.numbers.draw());
+        view.active.put(hash, key, write, || self.numbers.draw());
         if let Some(key) = again {
             mark(view, hash, &key);
         }
-        view.active.nudge(number)
+        view.active.nudge()
     }
 
     /// Writes a value if the key has none; else returns the one that it has.
@@ -221,7 +222,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 .active
                 .put_if_absent(hash, key, write, below.is_none(), || self.numbers.draw());
             match put {
-                Ok(number) => Ok(view.active.nudge(number)),
+                Ok(()) => Ok(view.active.nudge()),
                 Err(there) => {
                     let present = there.map_or(below, |write| write.value().cloned());
                     // Always some, or it would have been put.
@@ -302,7 +303,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 current.is_none_or(|current| current.number() <= load)
                     || fault::planted("load_ignores_numbers")
             });
-            put.then(|| view.active.nudge(load))
+            put.then(|| view.active.nudge())
         });
         match nudge {
             Some(nudge) => {

@@ -30,11 +30,6 @@ impl Numbers {
         self.next.fetch_add(1, order::number())
     }
 
-    /// What the next write will draw, or less: where an overlay begins to count.
-    pub(crate) fn reached(&self) -> u64 {
-        self.next.load(order::COUNT)
-    }
-
     /// The number of a load that begins now.
     ///
     /// Drawing and registering is one step for the folder, which takes the same lock to look: a load

@@ -51,9 +51,10 @@ impl<V> Drop for Write<V> {
 /// Writes by key. Never drained: sealed, folded and retired whole.
 pub(crate) struct Overlay<K, V> {
     writes: Ledger<K, Write<V>>,
-    /// The sequence when this overlay began, and how many numbers later it is due for a fold.
-    first: u64,
-    room: u64,
+    /// After so many writes it is due for a fold.
+    room: usize,
+    /// Something is written or about to be.
+    begun: AtomicBool,
     touched: AtomicBool,
     full: AtomicBool,
 }
@@ -82,12 +83,12 @@ impl Nudge {
 }
 
 impl<K: Eq, V> Overlay<K, V> {
-    /// `expected` writes find room without growing the map under their feet.
-    pub(crate) fn new(first: u64, room: u64, expected: usize) -> Arc<Self> {
+    /// As fast for `expected` keys as it can be.
+    pub(crate) fn new(room: usize, expected: usize) -> Arc<Self> {
         Arc::new(Self {
             writes: Ledger::new(expected),
-            first,
             room,
+            begun: AtomicBool::new(false),
             touched: AtomicBool::new(false),
             full: AtomicBool::new(false),
         })
@@ -98,11 +99,18 @@ impl<K: Eq, V> Overlay<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        // The first write sets it before it returns, so whoever has to see a write sees that there is one.
-        if !self.is_touched() {
+        // Set before the first write is put, as a mark is: who sees a write, or is told of it, sees this.
+        if !self.begun.load(order::MARK_LOOK) {
             return None;
         }
         self.writes.get(hash, key)
+    }
+
+    /// To be called before something is put.
+    fn begin(&self) {
+        if !self.begun.load(order::MARK_LOOK) && !fault::planted("looks_untouched") {
+            self.begun.store(true, order::MARK);
+        }
     }
 
     /// Whether there is a write of this key, be it only just now.
@@ -110,25 +118,17 @@ impl<K: Eq, V> Overlay<K, V> {
         self.writes.get(hash, key).is_some()
     }
 
-    /// Puts a write over what is there, and returns its number. It may `draw` a new one: of two writes the
-    /// later one stands, and has the higher number, whichever drew first.
-    pub(crate) fn put(
-        &self,
-        hash: u64,
-        key: K,
-        write: Write<V>,
-        mut draw: impl FnMut() -> u64,
-    ) -> u64 {
+    /// Puts a write over what is there. It may `draw` a new number: of two writes the later one stands, and
+    /// has the higher number, whichever drew first.
+    pub(crate) fn put(&self, hash: u64, key: K, write: Write<V>, mut draw: impl FnMut() -> u64) {
+        self.begin();
         let put = self.writes.put_if(hash, key, write, |current, write| {
             if let Some(current) = current {
                 write.number_after(current, &mut draw);
             }
             true
         });
-        match put {
-            Ok(write) => write.number(),
-            Err(_) => unreachable!("put whatever is there"),
-        }
+        debug_assert!(put.is_ok(), "put whatever is there");
     }
 
     /// Puts a write as [`put`](Self::put) does, if `absent` says that there is nothing below the overlay
@@ -140,7 +140,8 @@ impl<K: Eq, V> Overlay<K, V> {
         write: Write<V>,
         absent: bool,
         mut draw: impl FnMut() -> u64,
-    ) -> Result<u64, Option<&Write<V>>> {
+    ) -> Result<(), Option<&Write<V>>> {
+        self.begin();
         let put = self
             .writes
             .put_if(hash, key, write, |current, write| match current {
@@ -151,7 +152,7 @@ impl<K: Eq, V> Overlay<K, V> {
                 }
                 None => absent,
             });
-        put.map(Write::number)
+        put.map(|_| ())
     }
 
     /// Puts a write if `allow` says so of the one that is there. Returns whether it did.
@@ -162,18 +163,17 @@ impl<K: Eq, V> Overlay<K, V> {
         write: Write<V>,
         mut allow: impl FnMut(Option<&Write<V>>) -> bool,
     ) -> bool {
+        self.begin();
         self.writes
             .put_if(hash, key, write, |current, _| allow(current))
             .is_ok()
     }
 
-    /// What the folder has to be told after the write with this number.
+    /// What the folder has to be told after a write.
     #[inline]
-    pub(crate) fn nudge(&self, number: u64) -> Nudge {
-        let first = !fault::planted("looks_untouched")
-            && !self.touched.load(order::COUNT)
-            && !self.touched.swap(true, order::CLAIM);
-        if number.saturating_sub(self.first) >= self.room
+    pub(crate) fn nudge(&self) -> Nudge {
+        let first = !self.touched.load(order::COUNT) && !self.touched.swap(true, order::CLAIM);
+        if self.writes.written() >= self.room
             && !self.full.load(order::COUNT)
             && !self.full.swap(true, order::CLAIM)
         {
@@ -192,6 +192,11 @@ impl<K: Eq, V> Overlay<K, V> {
         self.full.load(order::COUNT)
     }
 
+    /// How many keys were written. Exact only once sealed.
+    pub(crate) fn keys(&self) -> usize {
+        self.writes.keys()
+    }
+
     /// How many writes it has taken, at the most.
     pub(crate) fn written(&self) -> usize {
         self.writes.written()
@@ -199,6 +204,9 @@ impl<K: Eq, V> Overlay<K, V> {
 
     /// Calls `each` for the last write of every key. Exact only once sealed.
     pub(crate) fn for_each<'a>(&'a self, each: impl FnMut(u64, &'a K, &'a Write<V>)) {
+        if !self.begun.load(order::MARK_LOOK) {
+            return;
+        }
         self.writes.for_each(each);
     }
 }

@@ -60,7 +60,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             return;
         };
         let (number, overlays) = match &self.since {
-            Some(since) => (since.floor, &since.overlays[..]),
+            Some(since) => (since.floor(), since.overlays()),
             // It failed before its fetch began.
             None => (store.numbers.draw(), &[][..]),
         };
@@ -115,10 +115,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         now: Duration,
     ) -> Option<usize> {
         let number = self.stale.as_ref()?.whole_due(now)?;
-        // As before a dataset: see there.
-        if store.view().sealed.is_some() {
-            self.fold(store);
-        }
+        self.finish_fold(store);
         // Loads that began before the failed refresh would bring what is as old as what goes.
         let sealed = self.rotate(store, number);
         let view = store.cell.load_full();

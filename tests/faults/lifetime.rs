@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use larder::{Bucket, ErrorKind, Event};
 
-use crate::common::{Census, Citizen, Door, PATIENCE, Task, bounded, eventually, together};
+use crate::common::{Census, Citizen, Door, PATIENCE, Task, bounded, eventually, settle, together};
 
 type People = Bucket<u64, Citizen>;
 type Numbers = Bucket<u64, u64>;
@@ -311,6 +311,47 @@ fn a_thread_that_reads_no_more_keeps_no_table() {
         eventually("one table alone", || census.alive() == CITIZENS as i64);
         door.release();
         idle.into_iter().for_each(Task::join);
+    });
+}
+
+/// What is written during a fetch is laid over its dataset, so it is kept until then: the last write of each
+/// key, not all of them.
+#[test]
+fn what_is_overwritten_during_a_fetch_is_not_kept_until_its_end() {
+    const KEYS: u64 = 10;
+    const ROUNDS: u64 = 60;
+    bounded(|| {
+        let (census, door) = (Census::new(), Door::closed());
+        let (fetched, at) = (census.clone(), door.clone());
+        let bucket = People::builder("long fetch")
+            .load_all(move || {
+                at.pass();
+                let census = fetched.clone();
+                Ok::<_, String>((0..2 * KEYS).map(move |key| (key, census.citizen(key))))
+            })
+            .build()
+            .unwrap();
+        let refresh = bucket.refresh();
+        door.await_waiting(1);
+        for round in 1..=ROUNDS {
+            for write in 0..1_000 {
+                bucket.set(write % KEYS, census.citizen(round * 1_000 + write));
+            }
+            bucket.publish().unwrap();
+        }
+        // Two of its turns, so that it has let go of what it will.
+        settle(&bucket);
+        assert!(census.alive() < 15_000, "{} of 60,000", census.alive());
+        door.release();
+        refresh.wait(PATIENCE).unwrap();
+        for key in 0..2 * KEYS {
+            let last = if key < KEYS {
+                ROUNDS * 1_000 + 990 + key
+            } else {
+                key
+            };
+            assert_eq!(bucket.peek(&key).map(|citizen| citizen.number), Some(last));
+        }
     });
 }
 

@@ -221,6 +221,8 @@ impl<T> Slot<T> {
 
 /// `OnceBox`: the flag is its pointer.
 pub(crate) struct Lazy<T> {
+    /// Whoever has it has it with its content, so that no look at the flag is a step of a model.
+    born_full: bool,
     there: AtomicBool,
     item: OnceLock<T>,
 }
@@ -228,13 +230,23 @@ pub(crate) struct Lazy<T> {
 impl<T> Lazy<T> {
     pub(crate) fn new() -> Self {
         Self {
+            born_full: false,
             there: AtomicBool::new(false),
             item: OnceLock::new(),
         }
     }
 
+    #[cfg(larder_loom)]
+    pub(crate) fn full(item: T) -> Self {
+        Self {
+            born_full: true,
+            item: OnceLock::from(item),
+            ..Self::new()
+        }
+    }
+
     pub(crate) fn get(&self) -> Option<&T> {
-        if !self.there.load(order::lazy_look()) {
+        if !self.born_full && !self.there.load(order::lazy_look()) {
             return None;
         }
         self.item.get()
