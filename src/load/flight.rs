@@ -5,7 +5,7 @@ use super::runner::Awaited;
 use crate::error::Error;
 use crate::stats::Counters;
 use crate::sync::{
-    Arc,
+    Arc, Keyed,
     atomic::{AtomicBool, AtomicU64},
     fault, order, plain,
 };
@@ -141,6 +141,14 @@ impl<K, V> Flight<K, V> {
 
     pub(crate) fn ask_reload(&self) {
         self.reload.store(true, order::COUNT);
+    }
+}
+
+impl<K: Eq + Clone, V> Keyed for Flight<K, V> {
+    type Key = K;
+
+    fn key(&self) -> &K {
+        &self.key
     }
 }
 

@@ -93,15 +93,12 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 return Ok(Part::Join(Arc::clone(flight)));
             }
             let flight = Flight::new(hash, key.to_owned(), reload, runner);
-            let put = self
-                .in_flight
-                .put_if(hash, key.to_owned(), &flight, |there| {
-                    fault::planted("joins_nobody")
-                        || there.is_none_or(|there| {
-                            there.is_over()
-                                || known.as_ref().is_some_and(|k| std::ptr::eq(&**k, there))
-                        })
-                });
+            let put = self.in_flight.put_if(hash, &flight, |there| {
+                fault::planted("joins_nobody")
+                    || there.is_none_or(|there| {
+                        there.is_over() || known.as_ref().is_some_and(|k| std::ptr::eq(&**k, there))
+                    })
+            });
             // Else somebody else has just registered one: look at that.
             if put.is_ok() {
                 return Ok(Part::Lead(flight));

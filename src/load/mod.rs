@@ -46,7 +46,7 @@ pub(crate) enum Source<K, V> {
 /// The loading side of one bucket.
 pub(crate) struct Loads<K: Key, V: Value, S: HashBuilder> {
     store: Arc<Store<K, V, S>>,
-    in_flight: Map<K, Flight<K, V>>,
+    in_flight: Map<Flight<K, V>>,
     queue: Queue<K, V>,
     source: Source<K, V>,
     stats: Arc<Counters>,
@@ -159,7 +159,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         // Whoever registers a flight after this walk finds the queue closed.
         let mut running = Vec::new();
         self.in_flight
-            .for_each(|_, _, flight| running.push(Arc::clone(flight)));
+            .for_each(|flight| running.push(Arc::clone(flight)));
         for flight in running {
             self.end(&flight, Answer::Failed(Error::closed()));
         }

@@ -84,6 +84,13 @@ pub(crate) mod plain {
     pub(crate) use std::sync::atomic::{AtomicBool as Flag, AtomicU64 as Word};
 }
 
+/// What knows its key, as the values of a [`Map`] do.
+pub(crate) trait Keyed {
+    type Key: Eq + Clone;
+
+    fn key(&self) -> &Self::Key;
+}
+
 /// A number that no other call in this process returns. Never zero.
 pub(crate) fn unique() -> u64 {
     // A plain static also under the models: nothing depends on its value but identity.

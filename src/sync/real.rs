@@ -5,10 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
 use once_cell::race::OnceBox;
-use papaya::{Compute, Equivalent, Operation};
+use papaya::{Compute, Operation};
 use thread_local::ThreadLocal;
 
-use super::hashed::Hashed;
+use super::Keyed;
 use crate::spread::BuildSpread;
 
 pub(crate) use super::barrier::Barrier;
@@ -43,32 +43,55 @@ impl<T> Cell<T> {
     }
 }
 
-/// A concurrent map from keys to shared values: papaya behind the few operations that we use.
+/// A concurrent map of shared values that know their keys: papaya behind the few operations that we use.
+///
+/// papaya knows hashes only, and all values of a hash are one of its own. It would grow without bound for some
+/// forty keys of one hash, as it looks for a place near the hash for each of them.
 ///
 /// One dependence that papaya 0.2.5 does not document and that its source keeps: `get` loads the
 /// entry with Acquire, and insertion and removal store it with Release, so who sees an entry, or an
 /// absence caused by a removal, also sees what came before it. Read `raw/mod.rs` again before raising
 /// the version.
-pub(crate) struct Map<K, T>(papaya::HashMap<Hashed<K>, Arc<T>, BuildSpread>);
+pub(crate) struct Map<T>(papaya::HashMap<u64, Few<T>, BuildSpread>);
 
-struct Lookup<'a, Q: ?Sized> {
-    hash: u64,
-    key: &'a Q,
+/// The values of one hash: nearly always one.
+enum Few<T> {
+    One(Arc<T>),
+    More(Arc<[Arc<T>]>),
 }
 
-impl<Q: ?Sized> std::hash::Hash for Lookup<'_, Q> {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
+impl<T: Keyed> Few<T> {
+    fn all(&self) -> &[Arc<T>] {
+        match self {
+            Self::One(value) => std::slice::from_ref(value),
+            Self::More(values) => values,
+        }
+    }
+
+    fn find<Q>(&self, key: &Q) -> Option<&Arc<T>>
+    where
+        T::Key: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.all().iter().find(|value| value.key().borrow() == key)
+    }
+
+    /// These values without one of them and with another. `None` if that leaves nothing.
+    fn changed(&self, without: Option<&Arc<T>>, with: Option<&Arc<T>>) -> Option<Self> {
+        let kept = self
+            .all()
+            .iter()
+            .filter(|value| without.is_none_or(|without| !Arc::ptr_eq(value, without)));
+        let mut all: Vec<_> = kept.chain(with).map(Arc::clone).collect();
+        match all.len() {
+            0 => None,
+            1 => all.pop().map(Self::One),
+            _ => Some(Self::More(all.into())),
+        }
     }
 }
 
-impl<K: Borrow<Q>, Q: Eq + ?Sized> Equivalent<Hashed<K>> for Lookup<'_, Q> {
-    fn equivalent(&self, other: &Hashed<K>) -> bool {
-        self.hash == other.hash && self.key == other.key().borrow()
-    }
-}
-
-impl<K: Eq, T> Map<K, T> {
+impl<T: Keyed> Map<T> {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self(papaya::HashMap::with_capacity_and_hasher(
             capacity,
@@ -78,30 +101,31 @@ impl<K: Eq, T> Map<K, T> {
 
     pub(crate) fn get<Q>(&self, hash: u64, key: &Q) -> Option<Arc<T>>
     where
-        K: Borrow<Q>,
+        T::Key: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.0.pin().get(&Lookup { hash, key }).cloned()
+        self.0.pin().get(&hash)?.find(key).map(Arc::clone)
     }
 
-    /// Puts `value` if `allow` says so of what is there; else returns what is there.
+    /// Puts `value` if `allow` says so of what is there of its key; else returns what is there.
     ///
     /// Atomic: nothing comes between the look and the put. `allow` may run more than once and is
     /// never a user's code.
     pub(crate) fn put_if(
         &self,
         hash: u64,
-        key: K,
         value: &Arc<T>,
         mut allow: impl FnMut(Option<&T>) -> bool,
     ) -> Result<(), Option<Arc<T>>> {
         let pin = self.0.pin();
-        let done = pin.compute(Hashed::new(hash, key), |current| {
-            if allow(current.map(|(_, value)| &**value)) {
-                Operation::Insert(Arc::clone(value))
-            } else {
-                Operation::Abort(current.map(|(_, value)| Arc::clone(value)))
+        let done = pin.compute(hash, |current| {
+            let few = current.map(|(_, few)| few);
+            let there = few.and_then(|few| few.find(value.key()));
+            if !allow(there.map(|there| &**there)) {
+                return Operation::Abort(there.map(Arc::clone));
             }
+            let changed = few.and_then(|few| few.changed(there, Some(value)));
+            Operation::Insert(changed.unwrap_or_else(|| Few::One(Arc::clone(value))))
         });
         match done {
             Compute::Aborted(current) => Err(current),
@@ -109,24 +133,41 @@ impl<K: Eq, T> Map<K, T> {
         }
     }
 
-    /// Removes the entry of `key` if `which` says so of it.
-    pub(crate) fn remove_if(&self, hash: u64, key: &K, mut which: impl FnMut(&T) -> bool) {
-        // Who is not told about the outcome needs none: another entry has taken the place, or none.
-        let _ = self
-            .0
-            .pin()
-            .remove_if(&Lookup { hash, key }, |_, value| which(value));
+    /// Removes the value of `key` if `which` says so of it.
+    pub(crate) fn remove_if(&self, hash: u64, key: &T::Key, mut which: impl FnMut(&T) -> bool) {
+        let pin = self.0.pin();
+        // Not by `compute`: what that removes makes every operation slower, ten times with ten thousand flights.
+        let alone = pin.remove_if(&hash, |_, few| match few {
+            Few::One(value) => value.key() == key && which(value),
+            Few::More(_) => false,
+        });
+        if !matches!(alone, Err((_, Few::More(_)))) {
+            return;
+        }
+        // Who is not told about the outcome needs none: another value has taken the place, or none.
+        let _ = pin.compute(hash, |current| {
+            let few = current.map(|(_, few)| few);
+            let there = few.and_then(|few| few.find(key));
+            match (few, there) {
+                (Some(few), Some(there)) if which(there) => match few.changed(Some(there), None) {
+                    Some(left) => Operation::Insert(left),
+                    None => Operation::Remove,
+                },
+                _ => Operation::Abort(()),
+            }
+        });
     }
 
+    /// Calls `each` for every value. Exact only while nobody writes.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&Arc<T>)) {
+        for few in self.0.pin().values() {
+            few.all().iter().for_each(&mut each);
+        }
+    }
+
+    /// How many there are; those of one hash count as one.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
-    }
-
-    /// Calls `each` for every entry. Exact only while nobody writes.
-    pub(crate) fn for_each(&self, mut each: impl FnMut(u64, &K, &Arc<T>)) {
-        for (hashed, value) in &self.0.pin() {
-            each(hashed.hash, hashed.key(), value);
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex as Unseen};
 
 use super::atomic::AtomicUsize;
 use super::unseen;
-use crate::sync::order;
+use crate::sync::{Keyed, order};
 
 /// papaya: one atomic word a key. Linearizable for each key and no more: a walk is one load after
 /// another, with switches between.
@@ -14,8 +14,8 @@ use crate::sync::order;
 /// makes is there for another one only after an edge between the two, which the first insertions of a
 /// key by two threads do not have; and a lookup of a key that nobody inserted has to be a step that an
 /// insertion can come before or after.
-pub(crate) struct Map<K, T> {
-    slots: Unseen<Vec<Owned<K>>>,
+pub(crate) struct Map<T: Keyed> {
+    slots: Unseen<Vec<Owned<T::Key>>>,
     /// What the words stand for: word `n` is `arena[n - 1]`, and 0 is absence.
     arena: Unseen<Vec<Arc<T>>>,
 }
@@ -27,7 +27,7 @@ type Owned<K> = (Option<(u64, K)>, Arc<AtomicUsize>);
 /// than the keys of a model under loom, whose hashes are to differ.
 const WORDS: usize = 4;
 
-impl<K: Eq, T> Map<K, T> {
+impl<T: Keyed> Map<T> {
     pub(crate) fn with_capacity(_: usize) -> Self {
         Self {
             slots: Unseen::new((0..WORDS).map(|_| free()).collect()),
@@ -36,9 +36,9 @@ impl<K: Eq, T> Map<K, T> {
     }
 
     /// The word of a key and whether it belongs to it, else the one that it would get.
-    fn word<Q>(slots: &mut Vec<Owned<K>>, hash: u64, key: &Q) -> (usize, bool)
+    fn word<Q>(slots: &mut Vec<Owned<T::Key>>, hash: u64, key: &Q) -> (usize, bool)
     where
-        K: Borrow<Q>,
+        T::Key: Borrow<Q>,
         Q: Eq + ?Sized,
     {
         let mut at = (hash % WORDS as u64) as usize;
@@ -52,7 +52,7 @@ impl<K: Eq, T> Map<K, T> {
         }
     }
 
-    fn word_or_new(&self, hash: u64, key: K) -> Arc<AtomicUsize> {
+    fn word_or_new(&self, hash: u64, key: T::Key) -> Arc<AtomicUsize> {
         let mut slots = unseen(&self.slots);
         let (at, _) = Self::word(&mut slots, hash, &key);
         slots[at].0 = Some((hash, key));
@@ -66,7 +66,7 @@ impl<K: Eq, T> Map<K, T> {
 
     pub(crate) fn get<Q>(&self, hash: u64, key: &Q) -> Option<Arc<T>>
     where
-        K: Borrow<Q>,
+        T::Key: Borrow<Q>,
         Q: Eq + ?Sized,
     {
         loop {
@@ -86,11 +86,10 @@ impl<K: Eq, T> Map<K, T> {
     pub(crate) fn put_if(
         &self,
         hash: u64,
-        key: K,
         value: &Arc<T>,
         mut allow: impl FnMut(Option<&T>) -> bool,
     ) -> Result<(), Option<Arc<T>>> {
-        let word = self.word_or_new(hash, key);
+        let word = self.word_or_new(hash, value.key().clone());
         let new = {
             let mut arena = unseen(&self.arena);
             arena.push(Arc::clone(value));
@@ -109,7 +108,7 @@ impl<K: Eq, T> Map<K, T> {
         }
     }
 
-    pub(crate) fn remove_if(&self, hash: u64, key: &K, mut which: impl FnMut(&T) -> bool) {
+    pub(crate) fn remove_if(&self, hash: u64, key: &T::Key, mut which: impl FnMut(&T) -> bool) {
         let word = {
             let mut slots = unseen(&self.slots);
             match Self::word(&mut slots, hash, key) {
@@ -140,21 +139,16 @@ impl<K: Eq, T> Map<K, T> {
             .filter(|word| word.load(order::map_load()) != 0)
             .count()
     }
-}
 
-impl<K: Eq + Clone, T> Map<K, T> {
-    pub(crate) fn for_each(&self, mut each: impl FnMut(u64, &K, &Arc<T>)) {
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&Arc<T>)) {
         let mut next = 0;
         loop {
             let Some((_, word)) = unseen(&self.slots).get(next).cloned() else {
                 return;
             };
             // A step also where there is no key yet: one may come before or after.
-            let value = self.value(word.load(order::map_load()));
-            // Unlocked again before `each`, in which another thread may get on.
-            let owner = unseen(&self.slots)[next].0.clone();
-            if let (Some(value), Some((hash, key))) = (value, owner) {
-                each(hash, &key, &value);
+            if let Some(value) = self.value(word.load(order::map_load())) {
+                each(&value);
             }
             next += 1;
         }
