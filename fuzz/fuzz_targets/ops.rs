@@ -31,7 +31,7 @@ fn fuzz_one(bytes: &[u8]) -> usize {
     while !bytes.0.is_empty() && ops.len() < 200 {
         ops.push(bytes.op());
     }
-    Machine::new(shape, larder::DefaultHashBuilder::with_seed(1)).run(&ops);
+    Machine::new(shape, larder::DefaultHashBuilder::with_seed(1), 2).run(&ops);
     ops.len()
 }
 

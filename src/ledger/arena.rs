@@ -1,5 +1,7 @@
 //! Things that are added one by one, by anybody, and stay where they are.
 
+use crossbeam_utils::CachePadded;
+
 use crate::sync::{Lazy, Slot, order, plain};
 
 /// Slots of the first segment.
@@ -17,8 +19,9 @@ type Segment<T> = Lazy<Box<[Slot<T>]>>;
 /// Segments of slots, made when they are reached: each twice as large as the one before, up to a limit.
 pub(super) struct Arena<T> {
     directory: [Lazy<Box<[Segment<T>]>>; CHUNKS],
-    /// How many slots have an owner. No model switches threads here: that all are different is enough.
-    claimed: plain::Word,
+    /// How many slots have an owner. No model switches threads here: that all are different is enough. Apart
+    /// from what readers look at: each write changes it.
+    claimed: CachePadded<plain::Word>,
 }
 
 /// Where a slot is.
@@ -58,7 +61,7 @@ impl<T> Arena<T> {
         }
         Self {
             directory,
-            claimed: plain::Word::new(0),
+            claimed: CachePadded::new(plain::Word::new(0)),
         }
     }
 

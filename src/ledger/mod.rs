@@ -10,6 +10,8 @@ mod tests;
 
 use std::borrow::Borrow;
 
+use crossbeam_utils::CachePadded;
+
 use self::arena::Arena;
 use crate::spread::spread;
 use crate::sync::atomic::AtomicU64;
@@ -35,7 +37,8 @@ pub(crate) struct Ledger<K, T> {
     root: Box<[Group]>,
     blocks: Arena<Block>,
     entries: Arena<Entry<K, T>>,
-    keys: plain::Word,
+    /// Apart, as each write of a fresh key changes it.
+    keys: CachePadded<plain::Word>,
 }
 
 /// Words of keys, filled from the first on; then a link to a block with more.
@@ -94,7 +97,7 @@ impl<K: Eq, T> Ledger<K, T> {
             root: std::iter::repeat_with(Group::new).take(groups).collect(),
             blocks: Arena::new(),
             entries: Arena::new(),
-            keys: plain::Word::new(0),
+            keys: CachePadded::new(plain::Word::new(0)),
         }
     }
 

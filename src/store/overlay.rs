@@ -115,7 +115,7 @@ impl<K: Eq, V> Overlay<K, V> {
 
     /// Whether there is a write of this key, be it only just now.
     pub(crate) fn has(&self, hash: u64, key: &K) -> bool {
-        self.writes.get(hash, key).is_some()
+        self.get(hash, key).is_some()
     }
 
     /// Puts a write over what is there. It may `draw` a new number: of two writes the later one stands, and

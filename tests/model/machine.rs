@@ -110,7 +110,9 @@ pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
 }
 
 impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
-    pub(crate) fn new(shape: Shape, hasher: S) -> Self {
+    /// `loaders`: one where keys share a hash. Of two batches at a time the later one's keys, folded meanwhile, may
+    /// have those of the other refused, which is right and not what this is to compare.
+    pub(crate) fn new(shape: Shape, hasher: S, loaders: usize) -> Self {
         let source = Arc::new(Mutex::new(Source {
             says: BTreeMap::new(),
             mood: Mood::Well,
@@ -120,6 +122,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             .hasher(hasher)
             .clock(clock.clock())
             .max_stale(MAX_STALE)
+            .loader_threads(loaders)
             .batch_size(3);
         let (one, many, all) = (
             Arc::clone(&source),

@@ -90,24 +90,24 @@ proptest! {
     #[test]
     fn a_bucket_with_a_single_loader_is_its_model(ops in ops()) {
         quiet();
-        Machine::new(Shape::Single, larder::DefaultHashBuilder::default()).run(&ops);
+        Machine::new(Shape::Single, larder::DefaultHashBuilder::default(), 2).run(&ops);
     }
 
     #[test]
     fn a_bucket_with_a_batch_loader_is_its_model(ops in ops()) {
         quiet();
-        Machine::new(Shape::Bulk, larder::DefaultHashBuilder::default()).run(&ops);
+        Machine::new(Shape::Bulk, larder::DefaultHashBuilder::default(), 2).run(&ops);
     }
 
     #[test]
     fn a_bucket_with_a_dataset_is_its_model(ops in ops()) {
         quiet();
-        Machine::new(Shape::Dataset, larder::DefaultHashBuilder::default()).run(&ops);
+        Machine::new(Shape::Dataset, larder::DefaultHashBuilder::default(), 2).run(&ops);
     }
 
     #[test]
     fn a_bucket_whose_keys_share_a_hash_is_its_model(ops in ops()) {
         quiet();
-        Machine::new(Shape::Bulk, Constant).run(&ops);
+        Machine::new(Shape::Bulk, Constant, 1).run(&ops);
     }
 }
