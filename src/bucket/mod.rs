@@ -61,7 +61,8 @@ pub use self::ticket::{RefreshTicket, Ticket};
 /// # Code of yours that runs inside a write
 ///
 /// `Eq` of a key, and `Clone` and `Drop` of a value that [`set_if_absent`](Self::set_if_absent) or a load
-/// finds or brings in vain, may run in the middle of a write. There, reads and plain writes work. What may have to wait (a miss, [`set_if_absent`](
+/// finds or brings in vain, may run in the middle of a write. There, reads and plain writes work. What may
+/// have to wait (a miss, [`set_if_absent`](
 /// Self::set_if_absent), [`publish`](Self::publish), [`clear`](Self::clear)) is refused with an error
 /// of kind [`Reentrant`](crate::ErrorKind::Reentrant).
 ///

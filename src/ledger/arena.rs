@@ -4,7 +4,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::sync::{Lazy, Slot, order, plain};
 
-/// Slots of the first segment.
+/// Slots of the first segment, if as many fit.
 const LEAST: usize = if cfg!(larder_loom) { 4 } else { 16 };
 
 /// A segment is no larger: so it is made in some microseconds, and little is lost where two threads make one
@@ -34,16 +34,12 @@ struct Place {
 
 impl<T> Arena<T> {
     /// Slots of a segment at the most.
-    const MOST: usize = {
-        let fit = MOST_BYTES / size_of::<Slot<T>>();
-        if fit > LEAST {
-            prev_power_of_two(fit)
-        } else {
-            1
-        }
+    const MOST: usize = match MOST_BYTES / size_of::<Slot<T>>() {
+        // One is as good as it gets.
+        0 => 1,
+        fit => 1 << fit.ilog2(),
     };
 
-    /// Slots of the first segment: one, where no more fit into any.
     const FIRST: usize = if Self::MOST < LEAST {
         Self::MOST
     } else {
@@ -125,10 +121,6 @@ fn chunk_of(segment: usize) -> (usize, usize) {
 
 fn made<T>(count: usize, make: fn() -> T) -> Box<[T]> {
     std::iter::repeat_with(make).take(count).collect()
-}
-
-const fn prev_power_of_two(number: usize) -> usize {
-    1 << number.ilog2()
 }
 
 #[cfg(all(test, not(larder_loom), not(larder_shuttle)))]

@@ -158,17 +158,14 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
 
     fn fold_if_due(&mut self, asked: Vec<Reply<u64>>) {
         let now = self.clock.now();
-        let (touched, full) = {
+        let touched = {
             let view = self.store.view();
-            (
-                view.active.is_touched() || view.sealed.is_some(),
-                view.active.is_full(),
-            )
+            view.active.is_touched() || view.sealed.is_some()
         };
         if touched && self.dirty_since.is_none() {
             self.dirty_since = Some(now);
         }
-        let due = self.fold_due_at(full).is_some_and(|at| now >= at);
+        let due = self.fold_due_at().is_some_and(|at| now >= at);
         if !due && asked.is_empty() {
             return;
         }
@@ -200,9 +197,9 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         answer_all(asked, &folded);
     }
 
-    fn fold_due_at(&self, full: bool) -> Option<Duration> {
+    fn fold_due_at(&self) -> Option<Duration> {
         let since = self.dirty_since?;
-        let due = if full {
+        let due = if self.store.view().active.is_full() {
             since
         } else {
             quiet_fold_due(
@@ -339,8 +336,10 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         let retired = (!self.folder.retired().is_empty())
             .then(|| self.clock.now().saturating_add(SWEEP_RETIRED));
         let stale = self.folder.stale_until();
-        let fold = self.fold_due_at(self.store.view().active.is_full());
-        [refresh, fold, retired, stale].into_iter().flatten().min()
+        [refresh, self.fold_due_at(), retired, stale]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn stop(&mut self, requests: Requests<K, V>) {

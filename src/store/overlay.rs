@@ -113,11 +113,6 @@ impl<K: Eq, V> Overlay<K, V> {
         }
     }
 
-    /// Whether there is a write of this key, be it only just now.
-    pub(crate) fn has(&self, hash: u64, key: &K) -> bool {
-        self.get(hash, key).is_some()
-    }
-
     /// Puts a write over what is there. It may `draw` a new number: of two writes the later one stands, and
     /// has the higher number, whichever drew first.
     pub(crate) fn put(&self, hash: u64, key: K, write: Write<V>, mut draw: impl FnMut() -> u64) {

@@ -189,7 +189,7 @@ impl<K: Eq + Clone, V> View<K, V> {
         self.active.for_each(&mut each);
         if let Some(sealed) = &self.sealed {
             sealed.overlay.for_each(|hash, key, write| {
-                if !self.active.has(hash, key) {
+                if self.active.get(hash, key).is_none() {
                     each(hash, key, write);
                 }
             });

@@ -1,7 +1,7 @@
 //! The shim: the only place that names threading primitives.
 //!
 //! Three worlds stand behind the same names: the real one, loom's and shuttle's. The rest of the crate
-//! is compiled unchanged in each. What the models cannot see into (arc-swap, papaya) has a stand-in
+//! is compiled unchanged in each. What the models cannot see into (arc-swap, papaya, once_cell) has a stand-in
 //! that promises no more than we rely on.
 
 #![allow(clippy::disallowed_types, reason = "the shim")]

@@ -3,7 +3,7 @@
 //! Call sites name the role; the ordering and its reason stand here once. Those that are more than
 //! Relaxed are functions, because a build for the models can turn one of them into Relaxed at run time:
 //! `scripts/weaken` shows that a model then fails. In any other build they are constants. Those called
-//! a *stand-in* describe what we rely on in arc-swap and papaya: they order the stand-ins of the models
+//! a *stand-in* describe what we rely on in arc-swap, papaya and once_cell: they order the stand-ins of the models
 //! and are not used in a normal build.
 
 use super::atomic::Ordering;
@@ -88,8 +88,9 @@ strong! {
     slot_unclaim: Release;
 }
 
-/// A mark of a table's entry, and that its level is closed. Relaxed: the overlay's release store, which follows it, publishes it
-/// to everybody who can know of the write. Model: `never_back_*`.
+/// A mark of a table's entry, that its level is closed, and that an overlay is written. Relaxed: the
+/// overlay's release store, which follows it, publishes it to everybody who can know of the write. Models:
+/// `never_back_*`, `*_told_of_a_first_write`.
 pub(crate) const MARK: Ordering = Ordering::Relaxed;
 
 /// A read looks at these. Relaxed: see [`MARK`].
