@@ -233,17 +233,24 @@ struct Open<'a, K: Key, V: Value, S: HashBuilder> {
 }
 
 impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
-    /// Answers what need not be loaded any more: it came between the caller's look and this one.
-    ///
-    /// The look comes after the number is drawn, so a write that is not seen has a higher one.
+    /// Answers what need not be loaded any more: it came between the leader's look and this one.
     fn answer_present(&mut self) {
         let loads = self.loads;
         let view = loads.store.view();
         self.flights.retain(|flight| {
-            if flight.wants_reload() || fault::planted("no_second_look") {
+            if fault::planted("no_second_look") {
                 return true;
             }
-            match contained(|| view.value(flight.hash, &flight.key)) {
+            let settled = contained(|| {
+                flight.settle(|first| {
+                    if first {
+                        view.value(flight.hash, &flight.key)
+                    } else {
+                        loads.store.view().value(flight.hash, &flight.key)
+                    }
+                })
+            });
+            match settled {
                 Ok(None) => return true,
                 Ok(Some(value)) => loads.end(flight, Answer::Hit(value)),
                 Err(error) => loads.end(flight, Answer::Failed(error)),

@@ -13,6 +13,9 @@ use crate::sync::{
 /// Stands for the runner of a flight that is over.
 const OVER: u64 = u64::MAX;
 
+/// In place of how many have joined: the flight will be answered with what is cached.
+const SETTLED: u64 = 1 << 63;
+
 /// How a flight ended, for all who wait for it.
 #[derive(Debug)]
 pub(crate) enum Answer<V> {
@@ -55,6 +58,8 @@ pub(crate) struct Flight<K, V> {
     missed: plain::Flag,
     /// Somebody wants it loaded even if it is cached.
     reload: AtomicBool,
+    /// How many have joined, or [`SETTLED`] and more.
+    joined: AtomicU64,
     /// A shared answer, so that handing it out under the lock clones no value.
     promise: Promise<Arc<Answer<V>>>,
 }
@@ -70,6 +75,7 @@ impl<K, V> Flight<K, V> {
             queued: plain::Flag::new(false),
             missed: plain::Flag::new(false),
             reload: AtomicBool::new(reload),
+            joined: AtomicU64::new(0),
             promise: Promise::new(),
         })
     }
@@ -139,8 +145,35 @@ impl<K, V> Flight<K, V> {
         self.reload.load(order::COUNT)
     }
 
-    pub(crate) fn ask_reload(&self) {
-        self.reload.store(true, order::COUNT);
+    /// Counts one more who waits for it, or `false` if that is too late: the flight will be answered with
+    /// what was cached before this call, and the caller may know better.
+    pub(super) fn join(&self, reload: bool) -> bool {
+        if reload {
+            self.reload.store(true, order::COUNT);
+        }
+        let before = self.joined.fetch_add(1, order::flight_join());
+        before < SETTLED || fault::planted("joins_what_is_settled")
+    }
+
+    /// Settles for the cached value that `look` finds, if nobody wants the key loaded in any case.
+    ///
+    /// Looks again when somebody has joined since it looked, so what is found was there after all who
+    /// wait began to. `look` is told whether it is the first look, before which nobody has to have joined.
+    pub(super) fn settle(&self, mut look: impl FnMut(bool) -> Option<V>) -> Option<V> {
+        let mut joined = 0;
+        loop {
+            if self.wants_reload() {
+                return None;
+            }
+            let found = look(joined == 0)?;
+            let settled =
+                self.joined
+                    .compare_exchange(joined, SETTLED, order::COUNT, order::flight_look());
+            match settled {
+                Err(now) if !fault::planted("looks_once") => joined = now,
+                _ => return Some(found),
+            }
+        }
     }
 }
 

@@ -59,7 +59,9 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
         // Somebody may be loading it with a loader of their own.
         match self.in_flight.get(hash, key) {
-            Some(flight) if self.is_current(&flight, view, hash, key) => Ok(Part::Join(flight)),
+            Some(flight) if self.is_current(&flight, view, hash, key) && flight.join(false) => {
+                Ok(Part::Join(flight))
+            }
             _ => Err(Error::new(ErrorKind::NoLoader, "the bucket has no loader")),
         }
     }
@@ -85,6 +87,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             let known = self.in_flight.get(hash, key);
             if let Some(flight) = &known
                 && self.is_current(flight, view, hash, key)
+                && flight.join(reload)
             {
                 let promotes = !fault::planted("promotes_nobody");
                 if !reload && flight.wants_reload() && !flight.has_begun() && promotes {

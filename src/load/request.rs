@@ -138,7 +138,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             if !fault::planted("closed_unanswered") {
                 self.end(&flight, Answer::Failed(Error::closed()));
             }
-        } else if let Some(value) = self.store.view().value(hash, key) {
+        } else if let Some(value) = flight.settle(|_| self.store.view().value(hash, key)) {
             self.end(&flight, Answer::Hit(value));
         } else {
             self.stats.batch(1);
@@ -181,12 +181,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             let hash = self.store.hash(&key);
             let cached = view.is_present(hash, &key);
             match self.any_part(&view, hash, &key, cached, QUEUED) {
-                Ok(Part::Join(flight)) => {
-                    if cached {
-                        flight.ask_reload();
-                    }
-                    requested.flights.push(flight);
-                }
+                Ok(Part::Join(flight)) => requested.flights.push(flight),
                 Ok(Part::Lead(flight)) => {
                     let led = if cached { &mut reloads } else { &mut misses };
                     led.flights.push(Arc::clone(&flight));

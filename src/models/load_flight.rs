@@ -129,6 +129,45 @@ fn flight_invalidated_is_not_joined() {
     });
 }
 
+/// A load finds the key cached, since a writer is late. Who has removed the key and asks for it then is
+/// not answered with what that load found.
+#[test]
+fn flight_that_found_what_goes_is_not_joined() {
+    run_model("flight_that_found_what_goes_is_not_joined", 20000, || {
+        let kit = Kit::new(fresh);
+        let (worker, other) = (kit.clone(), kit.clone());
+        let worker = thread::spawn(move || worker.loads.work());
+        let other = thread::spawn(move || drop(other.fetch(1)));
+        kit.set(1, 7);
+        kit.invalidate(1);
+        let mine = kit.fetch(1);
+        assert_ne!(value(&mine), Some(7), "removed before");
+        kit.loads.close();
+        worker.join().unwrap();
+        other.join().unwrap();
+        kit.at_rest();
+    });
+}
+
+/// A load finds the key cached. Who wants it loaded in any case, as it is cached, is not answered with
+/// what that load found.
+#[test]
+fn flight_that_found_is_no_reload() {
+    run_model("flight_that_found_is_no_reload", 3000, || {
+        let kit = Kit::new(fresh);
+        let (worker, other) = (kit.clone(), kit.clone());
+        let worker = thread::spawn(move || worker.loads.work());
+        let other = thread::spawn(move || drop(other.fetch(1)));
+        kit.set(1, 7);
+        let reload = kit.request(&[1]);
+        assert_ne!(value(&kit.wait(&reload.flights[0], LONG)), Some(7));
+        kit.loads.close();
+        worker.join().unwrap();
+        other.join().unwrap();
+        kit.at_rest();
+    });
+}
+
 /// The end of an overtaken flight takes out that flight and not the one that followed: a third caller
 /// joins the second.
 #[test]

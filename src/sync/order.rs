@@ -62,6 +62,15 @@ strong! {
     /// A word of a ledger is looked at. Acquire: pairs with [`ledger_put`]. Models: as there.
     ledger_look: Acquire;
 
+    /// Somebody joins a flight. Release: what the caller has changed before is found by the look at the
+    /// cache that counts the caller in. Pairs with [`flight_look`].
+    /// Model: `flight_that_found_what_goes_is_not_joined`.
+    flight_join: Release;
+
+    /// A loader that found the key cached looks whether somebody has joined since. Acquire: pairs with
+    /// [`flight_join`], and keeps the look at the cache that follows after it. Model: as there.
+    flight_look: Acquire;
+
     /// A publication has ended. Release: who counts it among the ended loads what it published, or
     /// something newer. Pairs with [`swap_look`]. Model: `reader_handle_that_looked_meanwhile`.
     swap_ended: Release;
