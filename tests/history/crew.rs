@@ -11,8 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A thread that has not ended by then hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A thread that has not ended by then hangs; three busy neighbours on two cores make it a minute.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What the threads of a run have written down.
 #[derive(Debug)]
