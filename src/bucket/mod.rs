@@ -355,9 +355,8 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         }
         let reply = self.core.control.ask(place);
         let deadline = self.core.loads.deadline(self.core.config.wait_limit);
-        reply
-            .wait(&self.core.clock, deadline)
-            .unwrap_or_else(|| Err(Error::timeout()))
+        let published = reply.wait(&self.core.clock, deadline);
+        published.cloned().unwrap_or_else(|| Err(Error::timeout()))
     }
 
     /// The current snapshot: a view that never changes, whatever happens to the bucket.

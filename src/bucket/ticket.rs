@@ -89,15 +89,14 @@ impl RefreshTicket {
     /// reload failed are kept, counted and reported, and are no error here.
     pub fn wait(&self, limit: Duration) -> Result<(), Error> {
         let deadline = self.clock.now().saturating_add(limit);
-        self.reply
-            .wait(&self.clock, deadline)
-            .unwrap_or_else(|| Err(Error::timeout()))
+        let reply = self.reply.wait(&self.clock, deadline);
+        reply.cloned().unwrap_or_else(|| Err(Error::timeout()))
     }
 
     /// How it ended, if it has.
     #[must_use]
     pub fn result(&self) -> Option<Result<(), Error>> {
-        self.reply.peek()
+        self.reply.peek().cloned()
     }
 }
 

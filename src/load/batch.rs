@@ -31,7 +31,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             flights,
             failed: 0,
         };
-        open.answer_present();
+        let not_in = open.answer_present();
         if open.flights.is_empty() {
             return 0;
         }
@@ -47,7 +47,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 for (key, outcome) in extra {
                     self.store_extra(key, outcome, number);
                 }
-                open.settle(matched, number);
+                open.settle(matched, number, not_in);
             }
             Err(error) => open.fail_all(&error),
         }
@@ -122,7 +122,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let stored = contained(|| {
             if let Outcome::Value(value) = outcome {
                 let hash = self.store.hash(&key);
-                self.count(self.store.install(number, hash, key, Some(value)));
+                self.count(self.store.install(number, hash, key, Some(value), None));
             }
         });
         if let Err(error) = stored {
@@ -131,14 +131,21 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     }
 
     /// What becomes of one flight: stored, then out of the in-flight table, then answered. In this
-    /// order: who finds no flight finds the value.
-    pub(crate) fn conclude(&self, flight: &Arc<Flight<K, V>>, outcome: Outcome<V>, number: u64) {
+    /// order: who finds no flight finds the value. `not_in` is as in
+    /// [`install`](crate::store::Store::install).
+    pub(crate) fn conclude(
+        &self,
+        flight: &Arc<Flight<K, V>>,
+        outcome: Outcome<V>,
+        number: u64,
+        not_in: Option<u64>,
+    ) {
         if fault::planted("answered_before_stored")
             && let Outcome::Value(value) = &outcome
         {
             self.end(flight, Answer::Loaded(value.clone()));
         }
-        let answer = contained(|| self.store_outcome(flight, outcome, number));
+        let answer = contained(|| self.store_outcome(flight, outcome, number, not_in));
         let answer = answer.unwrap_or_else(Answer::Failed);
         if matches!(answer, Answer::Failed(_)) {
             self.keep_stale(flight);
@@ -166,10 +173,17 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
     }
 
-    fn store_outcome(&self, flight: &Flight<K, V>, outcome: Outcome<V>, number: u64) -> Answer<V> {
+    fn store_outcome(
+        &self,
+        flight: &Flight<K, V>,
+        outcome: Outcome<V>,
+        number: u64,
+        not_in: Option<u64>,
+    ) -> Answer<V> {
         let install = |value| {
             let key = flight.key.clone();
-            self.count(self.store.install(number, flight.hash, key, value));
+            let installed = self.store.install(number, flight.hash, key, value, not_in);
+            self.count(installed);
         };
         match outcome {
             Outcome::Value(value) => {
@@ -233,14 +247,23 @@ struct Open<'a, K: Key, V: Value, S: HashBuilder> {
 }
 
 impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
-    /// Answers what need not be loaded any more: it came between the leader's look and this one.
-    fn answer_present(&mut self) {
+    /// Answers what need not be loaded any more: it came between the leader's look and this one. Returns the
+    /// epoch of a table that holds none of the keys, if it was one.
+    fn answer_present(&mut self) -> Option<u64> {
         let loads = self.loads;
         let view = loads.store.view();
+        // All of them, with nothing between: see `AT_ONCE`. Nearly always there is nothing.
+        let nothing = contained(|| {
+            let mut flights = self.flights.iter();
+            flights.all(|flight| view.has_nothing(flight.hash, &flight.key, flight.not_in))
+        });
+        if matches!(nothing, Ok(true)) {
+            return Some(view.current.epoch);
+        }
+        if fault::planted("no_second_look") {
+            return None;
+        }
         self.flights.retain(|flight| {
-            if fault::planted("no_second_look") {
-                return true;
-            }
             let settled = contained(|| {
                 flight.settle(|first| {
                     if first {
@@ -257,13 +280,14 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
             }
             false
         });
+        None
     }
 
-    fn settle(&mut self, outcomes: Vec<Option<Outcome<V>>>, number: u64) {
+    fn settle(&mut self, outcomes: Vec<Option<Outcome<V>>>, number: u64, not_in: Option<u64>) {
         for (flight, outcome) in std::mem::take(&mut self.flights).into_iter().zip(outcomes) {
             let outcome = outcome.unwrap_or(Outcome::Absent);
             self.failed += usize::from(matches!(outcome, Outcome::Failed(_)));
-            self.loads.conclude(&flight, outcome, number);
+            self.loads.conclude(&flight, outcome, number, not_in);
         }
     }
 

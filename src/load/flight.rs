@@ -43,6 +43,16 @@ impl<V> Answer<V> {
     }
 }
 
+/// What its leader knows of a flight.
+pub(crate) struct Plan {
+    /// The key is to be loaded even if it is cached.
+    pub(crate) reload: bool,
+    /// Who will run it, or 0 if it is to be queued.
+    pub(crate) runner: u64,
+    /// The epoch of a table that has been seen not to hold the key, if there is one.
+    pub(crate) not_in: Option<u64>,
+}
+
 /// At most one current flight of a key is in the in-flight table.
 pub(crate) struct Flight<K, V> {
     pub(crate) hash: u64,
@@ -50,6 +60,8 @@ pub(crate) struct Flight<K, V> {
     /// The number of the load; 0 until it begins. Written under the queue's lock, so whoever has to
     /// be sure that it is still 0 takes that lock.
     number: AtomicU64,
+    /// See [`Plan`].
+    pub(super) not_in: Option<u64>,
     /// Who runs it; 0 while it is queued, [`OVER`] at the end.
     runner: plain::Word,
     /// It counts among those that wait in the queue, until it begins. Only under the queue's lock.
@@ -60,27 +72,26 @@ pub(crate) struct Flight<K, V> {
     reload: AtomicBool,
     /// How many have joined, or [`SETTLED`] and more.
     joined: AtomicU64,
-    /// A shared answer, so that handing it out under the lock clones no value.
-    promise: Promise<Arc<Answer<V>>>,
+    promise: Promise<Answer<V>>,
 }
 
 impl<K, V> Flight<K, V> {
-    /// A flight that `runner` will run, or 0 if it is to be queued.
-    pub(crate) fn new(hash: u64, key: K, reload: bool, runner: u64) -> Arc<Self> {
+    pub(crate) fn new(hash: u64, key: K, plan: &Plan) -> Arc<Self> {
         Arc::new(Self {
             hash,
             key,
             number: AtomicU64::new(0),
-            runner: plain::Word::new(runner),
+            not_in: plan.not_in,
+            runner: plain::Word::new(plan.runner),
             queued: plain::Flag::new(false),
             missed: plain::Flag::new(false),
-            reload: AtomicBool::new(reload),
+            reload: AtomicBool::new(plan.reload),
             joined: AtomicU64::new(0),
             promise: Promise::new(),
         })
     }
 
-    pub(crate) fn promise(&self) -> &Promise<Arc<Answer<V>>> {
+    pub(crate) fn promise(&self) -> &Promise<Answer<V>> {
         &self.promise
     }
 
@@ -93,7 +104,7 @@ impl<K, V> Flight<K, V> {
         if early {
             Counters::add(counter, 1);
         }
-        self.promise.answer_and(Arc::new(answer), || {
+        self.promise.answer_and(answer, || {
             Counters::add(counter, usize::from(!early));
             self.runner.store(OVER, order::COUNT);
         });

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::time::Duration;
 
 use super::Loads;
-use super::flight::{Answer, Flight};
+use super::flight::{Answer, Flight, Plan};
 use super::queue::{Refused, Urgency};
 use super::runner::{self, Wait};
 use crate::error::{Error, ErrorKind};
@@ -37,14 +37,19 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         view: &View<K, V>,
         hash: u64,
         key: &Q,
-        reload: bool,
+        not_in: Option<u64>,
     ) -> Result<Part<K, V>, Error>
     where
         K: Borrow<Q>,
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
         if self.has_loader() {
-            let part = self.any_part(view, hash, key, reload, QUEUED)?;
+            let plan = Plan {
+                reload: false,
+                runner: QUEUED,
+                not_in,
+            };
+            let part = self.any_part(view, hash, key, &plan)?;
             if let Part::Lead(flight) = &part
                 && runner::is_deepest()
             {
@@ -66,15 +71,14 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
     }
 
-    /// Joins the current flight of a key, or registers a new one to lead: for `runner`, or to be
-    /// queued. `view` is where the caller missed the key.
+    /// Joins the current flight of a key, or registers a new one to lead. `view` is where the caller missed
+    /// the key.
     pub(super) fn any_part<Q>(
         &self,
         view: &View<K, V>,
         hash: u64,
         key: &Q,
-        reload: bool,
-        runner: u64,
+        plan: &Plan,
     ) -> Result<Part<K, V>, Error>
     where
         K: Borrow<Q>,
@@ -83,29 +87,35 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         if inside_a_write() {
             return Err(Error::reentrant());
         }
+        // One that must not be joined, though it is not over.
+        let mut outdated: Option<Arc<Flight<K, V>>> = None;
         loop {
-            let known = self.in_flight.get(hash, key);
-            if let Some(flight) = &known
-                && self.is_current(flight, view, hash, key)
-                && flight.join(reload)
-            {
+            let put = self.in_flight.put_if(
+                hash,
+                key,
+                |there| {
+                    let outdated = outdated.as_deref().map(std::ptr::from_ref);
+                    fault::planted("joins_nobody")
+                        || there.is_none_or(|there| {
+                            there.is_over() || outdated == Some(std::ptr::from_ref(there))
+                        })
+                },
+                || Flight::new(hash, key.to_owned(), plan),
+            );
+            let flight = match put {
+                Ok(flight) => return Ok(Part::Lead(flight)),
+                Err(Some(flight)) => flight,
+                // Over and gone by now.
+                Err(None) => continue,
+            };
+            if self.is_current(&flight, view, hash, key) && flight.join(plan.reload) {
                 let promotes = !fault::planted("promotes_nobody");
-                if !reload && flight.wants_reload() && !flight.has_begun() && promotes {
-                    self.queue.promote(flight);
+                if !plan.reload && flight.wants_reload() && !flight.has_begun() && promotes {
+                    self.queue.promote(&flight);
                 }
-                return Ok(Part::Join(Arc::clone(flight)));
+                return Ok(Part::Join(flight));
             }
-            let flight = Flight::new(hash, key.to_owned(), reload, runner);
-            let put = self.in_flight.put_if(hash, &flight, |there| {
-                fault::planted("joins_nobody")
-                    || there.is_none_or(|there| {
-                        there.is_over() || known.as_ref().is_some_and(|k| std::ptr::eq(&**k, there))
-                    })
-            });
-            // Else somebody else has just registered one: look at that.
-            if put.is_ok() {
-                return Ok(Part::Lead(flight));
-            }
+            outdated = Some(flight);
         }
     }
 
@@ -202,7 +212,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         } else {
             Origin::Joined
         };
-        match &*answer {
+        match answer {
             Answer::Loaded(value) => Ok(Fetched::new(Some(value.clone()), origin)),
             Answer::Ignored(value) => Ok(Fetched::new(Some(value.clone()), Origin::Ignored)),
             Answer::Hit(value) => Ok(Fetched::new(Some(value.clone()), Origin::Hit)),
@@ -225,16 +235,15 @@ impl<K: Key, V: Value, S: HashBuilder> Led<'_, K, V, S> {
         if self.flights.is_empty() {
             return Vec::new();
         }
-        let mut flights = std::mem::take(&mut self.flights);
-        let (taken, refused) = self.loads.queue.push(&flights, urgency);
-        let left = flights.split_off(taken);
+        let flights = std::mem::take(&mut self.flights);
+        let (left, why) = self.loads.queue.push(flights, urgency);
         for flight in left
             .iter()
             .filter(|_| !fault::planted("refused_unanswered"))
         {
-            let error = match refused {
-                Some(Refused::Closed) => Error::closed(),
-                _ => Error::new(ErrorKind::QueueFull, "the load queue is full"),
+            let error = match why {
+                Refused::Closed => Error::closed(),
+                Refused::Full => Error::new(ErrorKind::QueueFull, "the load queue is full"),
             };
             self.loads.end(flight, Answer::Failed(error));
         }

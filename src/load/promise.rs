@@ -5,18 +5,22 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::contain::contained;
-use crate::sync::{Mutex, Parker, fault};
+use crate::sync::{Mutex, Parker, Slot, atomic::AtomicBool, fault, order};
 
-/// Answered once, seen by all who wait. Clones of the answer are cheap and never a user's code.
+/// Answered once, seen by all who wait.
 ///
 /// A waiter is a [`Waker`]: a parked thread's or a task's.
-#[derive(Debug)]
-pub(crate) struct Promise<T>(Mutex<State<T>>);
+pub(crate) struct Promise<T> {
+    /// As the waiters' lock has it, for those who look without it.
+    answered: AtomicBool,
+    answer: Slot<T>,
+    waiters: Mutex<Waiters>,
+}
 
-#[derive(Debug)]
-struct State<T> {
-    answer: Option<T>,
-    waiters: Vec<(u64, Waker)>,
+#[derive(Default)]
+struct Waiters {
+    answered: bool,
+    waiting: Vec<(u64, Waker)>,
     tickets: u64,
 }
 
@@ -24,13 +28,13 @@ struct State<T> {
 #[derive(Debug)]
 pub(crate) struct Waiting(u64);
 
-impl<T: Clone> Promise<T> {
+impl<T> Promise<T> {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(State {
-            answer: None,
-            waiters: Vec::new(),
-            tickets: 0,
-        }))
+        Self {
+            answered: AtomicBool::new(false),
+            answer: Slot::new(),
+            waiters: Mutex::new(Waiters::default()),
+        }
     }
 
     /// Answers, unless that has been done. Wakes everybody who waits.
@@ -41,56 +45,64 @@ impl<T: Clone> Promise<T> {
     /// The same. If this answer stands, `first` has been run before anybody can know of it; under the
     /// lock, so it is never a user's code.
     pub(crate) fn answer_and(&self, answer: T, first: impl FnOnce()) -> bool {
-        let waiters = {
-            let mut state = self.0.lock();
-            if state.answer.is_some() && !fault::planted("answers_twice") {
+        let waiting = {
+            let mut waiters = self.waiters.lock();
+            if waiters.answered && !fault::planted("answers_twice") {
                 return false;
             }
             first();
-            state.answer = Some(answer);
-            std::mem::take(&mut state.waiters)
+            waiters.answered = true;
+            self.answer.set(answer);
+            self.answered.store(true, order::promise_answer());
+            std::mem::take(&mut waiters.waiting)
         };
         // Outside the lock, and contained: a task's waker is foreign code.
-        for (_, waiter) in waiters {
+        for (_, waiter) in waiting {
             let _ = contained(move || waiter.wake());
         }
         true
     }
 
-    pub(crate) fn peek(&self) -> Option<T> {
-        self.0.lock().answer.clone()
+    pub(crate) fn peek(&self) -> Option<&T> {
+        if self.is_answered() {
+            self.answer.get()
+        } else {
+            None
+        }
     }
 
     pub(crate) fn is_answered(&self) -> bool {
-        self.0.lock().answer.is_some()
+        self.answered.load(order::promise_look())
     }
 
     /// The answer, or a place among those who are woken when it comes.
     ///
     /// One step with [`answer`](Self::answer): whoever is not answered here is woken there.
-    pub(crate) fn subscribe(&self, waker: impl FnOnce() -> Waker) -> Result<T, Waiting> {
-        let mut state = self.0.lock();
-        if let Some(answer) = &state.answer {
-            return Ok(answer.clone());
+    pub(crate) fn subscribe(&self, waker: impl FnOnce() -> Waker) -> Result<&T, Waiting> {
+        let mut waiters = self.waiters.lock();
+        if waiters.answered
+            && let Some(answer) = self.answer.get()
+        {
+            return Ok(answer);
         }
         if fault::planted("subscribes_unlocked") {
-            drop(state);
-            state = self.0.lock();
+            drop(waiters);
+            waiters = self.waiters.lock();
         }
-        state.tickets += 1;
-        let ticket = state.tickets;
-        state.waiters.push((ticket, waker()));
+        waiters.tickets += 1;
+        let ticket = waiters.tickets;
+        waiters.waiting.push((ticket, waker()));
         Err(Waiting(ticket))
     }
 
     /// Gives the place up again, so that who waits in vain leaves nothing behind.
     pub(crate) fn withdraw(&self, waiting: &Waiting) {
-        let mut state = self.0.lock();
-        state.waiters.retain(|(ticket, _)| *ticket != waiting.0);
+        let mut waiters = self.waiters.lock();
+        waiters.waiting.retain(|(ticket, _)| *ticket != waiting.0);
     }
 
     /// Waits for the answer on this thread, until `deadline`.
-    pub(crate) fn wait(&self, clock: &Clock, deadline: Duration) -> Option<T> {
+    pub(crate) fn wait(&self, clock: &Clock, deadline: Duration) -> Option<&T> {
         if let Some(answer) = self.peek() {
             return Some(answer);
         }
@@ -116,6 +128,6 @@ impl<T: Clone> Promise<T> {
 
     #[cfg(all(test, larder_loom))]
     pub(crate) fn waiters(&self) -> usize {
-        self.0.lock().waiters.len()
+        self.waiters.lock().waiting.len()
     }
 }

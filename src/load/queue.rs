@@ -45,7 +45,7 @@ pub(crate) enum Urgency {
     Reload,
 }
 
-/// Why flights were not taken.
+/// Why flights were not taken, if some were not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     Full,
@@ -92,34 +92,33 @@ impl<K, V> Queue<K, V> {
     }
 
     /// Queues flights in one step, so that keys missed together are loaded together. Takes as many,
-    /// from the front, as there is room for, and returns how many that is.
+    /// from the front, as there is room for, and returns the others.
     pub(crate) fn push(
         &self,
-        flights: &[Arc<Flight<K, V>>],
+        flights: Vec<Arc<Flight<K, V>>>,
         urgency: Urgency,
-    ) -> (usize, Option<Refused>) {
+    ) -> (Vec<Arc<Flight<K, V>>>, Refused) {
         let since = self.clock.now();
         let mut woken = Vec::new();
-        let (taken, refused) = {
+        let mut flights = flights.into_iter();
+        {
             let mut state = self.state.lock();
             if state.closed && !fault::planted("queues_after_close") {
-                return (0, Some(Refused::Closed));
+                return (flights.collect(), Refused::Closed);
             }
             let taken = flights
                 .len()
                 .min(self.capacity.saturating_sub(state.waiting));
-            for flight in &flights[..taken] {
-                // A nested load may have taken it over before its leader came here.
+            for flight in flights.by_ref().take(taken) {
+                // A nested load may have taken it over before its leader came here, who also keeps it.
                 if flight.has_begun() {
                     continue;
                 }
                 flight.set_queued();
                 state.waiting += 1;
-                let wanted = Wanted {
-                    flight: Arc::clone(flight),
-                    since,
-                };
-                if urgency == Urgency::Miss || flight.is_missed() {
+                let missed = urgency == Urgency::Miss || flight.is_missed();
+                let wanted = Wanted { flight, since };
+                if missed {
                     state.misses.push_back(wanted);
                 } else {
                     state.reloads.push_back(wanted);
@@ -133,12 +132,11 @@ impl<K, V> Queue<K, V> {
             for _ in 0..taken.min(most).div_ceil(self.batch_size) {
                 woken.extend(state.idle.pop());
             }
-            (taken, (taken < flights.len()).then_some(Refused::Full))
-        };
+        }
         for parker in woken {
             parker.unpark();
         }
-        (taken, refused)
+        (flights.collect(), Refused::Full)
     }
 
     /// A reload that has not begun has found somebody who waits for it: it goes ahead with the misses.

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::time::Duration;
 
 use super::Loads;
-use super::flight::{Answer, Flight};
+use super::flight::{Answer, Flight, Plan};
 use super::join::{Led, Part, QUEUED, at_birth};
 use super::queue::Urgency;
 use super::runner::{self, Running};
@@ -13,9 +13,13 @@ use crate::error::Error;
 use crate::events::Event;
 use crate::fetched::{Fetched, Origin};
 use crate::loader::Outcome;
-use crate::store::LiveLoad;
+use crate::store::{Found, LiveLoad};
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
+
+/// Of so many keys the table's entries are looked at in a row, with nothing between: then the processor does not
+/// wait for one before it looks for the next.
+const AT_ONCE: usize = 32;
 
 /// Flights that were asked for, and keys that found no room in the queue.
 pub(crate) struct Requested<K, V> {
@@ -27,7 +31,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     /// The values of many keys: hits from one view, all misses together in one request.
     pub(crate) fn fetch_many<'q, Q>(
         &self,
-        keys: impl Iterator<Item = &'q Q>,
+        mut keys: impl Iterator<Item = &'q Q>,
         limit: Duration,
     ) -> Vec<Result<Fetched<V>, Error>>
     where
@@ -41,28 +45,44 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             loads: self,
             flights: Vec::new(),
         };
-        for key in keys {
-            let hash = self.store.hash(key);
-            let answer = match view.value(hash, key) {
-                Some(value) => Ok(Fetched::new(Some(value), Origin::Hit)),
-                None => match self.part(&view, hash, key, false) {
-                    Ok(part) => {
-                        let (flight, leads) = match part {
-                            Part::Join(flight) => (flight, false),
-                            Part::Lead(flight) => {
-                                led.flights.push(Arc::clone(&flight));
-                                (flight, true)
-                            }
-                        };
-                        waits.push((answers.len(), flight, leads));
-                        // Stands here until the flight is waited for.
-                        Ok(Fetched::new(None, Origin::Joined))
-                    }
-                    Err(error) => Err(error),
-                },
-            };
-            answers.push(answer);
+        let mut looked = Vec::new();
+        loop {
+            looked.extend(keys.by_ref().take(AT_ONCE).map(|key| {
+                let hash = self.store.hash(key);
+                (hash, key, view.hit(hash, key))
+            }));
+            if looked.is_empty() {
+                break;
+            }
+            for (hash, key, hit) in looked.drain(..) {
+                let (value, not_in) =
+                    match hit.map_or_else(|| view.beyond_hit(hash, key), Found::Table) {
+                        Found::Table(value) => (Some(value.clone()), None),
+                        Found::Overlay(write) => (write.value().cloned(), None),
+                        Found::Nothing => (None, Some(view.current.epoch)),
+                    };
+                let answer = match value {
+                    Some(value) => Ok(Fetched::new(Some(value), Origin::Hit)),
+                    None => match self.part(&view, hash, key, not_in) {
+                        Ok(part) => {
+                            let (flight, leads) = match part {
+                                Part::Join(flight) => (flight, false),
+                                Part::Lead(flight) => {
+                                    led.flights.push(Arc::clone(&flight));
+                                    (flight, true)
+                                }
+                            };
+                            waits.push((answers.len(), flight, leads));
+                            // Stands here until the flight is waited for.
+                            Ok(Fetched::new(None, Origin::Joined))
+                        }
+                        Err(error) => Err(error),
+                    },
+                };
+                answers.push(answer);
+            }
         }
+        drop(looked);
         // Not held while we wait: a view keeps what was replaced since from being freed.
         drop(view);
         led.push(Urgency::Miss);
@@ -82,7 +102,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
         let view = self.store.view();
-        let part = self.part(&view, hash, key, false)?;
+        let part = self.part(&view, hash, key, None)?;
         drop(view);
         let (flight, leads) = match part {
             Part::Join(flight) => (flight, false),
@@ -115,7 +135,12 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         // must not run it in our place, with the bucket's loader.
         let running = Running::enter()?;
         let view = self.store.view();
-        let part = self.any_part(&view, hash, key, false, at_birth(runner::current()))?;
+        let plan = Plan {
+            reload: false,
+            runner: at_birth(runner::current()),
+            not_in: None,
+        };
+        let part = self.any_part(&view, hash, key, &plan)?;
         drop(view);
         let flight = match part {
             Part::Join(flight) => {
@@ -143,7 +168,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         } else {
             self.stats.batch(1);
             match contained(|| load(&flight.key)) {
-                Ok(outcome) => self.conclude(&flight, outcome, flight.number()),
+                Ok(outcome) => self.conclude(&flight, outcome, flight.number(), None),
                 Err(error) => {
                     self.events.send(Event::LoadFailed {
                         keys: 1,
@@ -179,8 +204,17 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let view = self.store.view();
         for key in keys {
             let hash = self.store.hash(&key);
-            let cached = view.is_present(hash, &key);
-            match self.any_part(&view, hash, &key, cached, QUEUED) {
+            let (cached, not_in) = match view.look(hash, &key) {
+                Found::Table(_) => (true, None),
+                Found::Overlay(write) => (write.value().is_some(), None),
+                Found::Nothing => (false, Some(view.current.epoch)),
+            };
+            let plan = Plan {
+                reload: cached,
+                runner: QUEUED,
+                not_in,
+            };
+            match self.any_part(&view, hash, &key, &plan) {
                 Ok(Part::Join(flight)) => requested.flights.push(flight),
                 Ok(Part::Lead(flight)) => {
                     let led = if cached { &mut reloads } else { &mut misses };
@@ -211,12 +245,16 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             loads: self,
             flights: Vec::new(),
         };
+        let plan = Plan {
+            reload: true,
+            runner: at_birth(runner),
+            not_in: None,
+        };
         let view = self.store.view();
         for key in keys {
             let hash = self.store.hash(key);
             if view.is_present(hash, key)
-                && let Ok(Part::Lead(flight)) =
-                    self.any_part(&view, hash, key, true, at_birth(runner))
+                && let Ok(Part::Lead(flight)) = self.any_part(&view, hash, key, &plan)
             {
                 led.flights.push(flight);
             }

@@ -39,7 +39,7 @@ fn end_close_against_a_leader() {
 /// Closed while one caller leads and another joins, and no loader thread is free.
 #[test]
 fn end_close_against_leader_and_joiner() {
-    run_model("end_close_against_leader_and_joiner", 6400, || {
+    run_model("end_close_against_leader_and_joiner", 3200, || {
         let kit = Kit::new(fresh);
         let (other, closer) = (kit.clone(), kit.clone());
         let other = thread::spawn(move || other.fetch(1));
@@ -104,7 +104,7 @@ fn end_a_flight_is_counted_once() {
 /// Closed while a caller runs a loader of its own.
 #[test]
 fn end_close_against_a_callers_own_loader() {
-    run_model("end_close_against_a_callers_own_loader", 7400, || {
+    run_model("end_close_against_a_callers_own_loader", 4200, || {
         let kit = Kit::new(fresh);
         let (other, closer) = (kit.clone(), kit.clone());
         let other = thread::spawn(move || other.fetch(1));

@@ -15,7 +15,7 @@ use crate::sync::{Arc, thread};
 /// told that it loaded, and the value is there when they have it.
 #[test]
 fn flight_one_load_answers_everybody() {
-    run_model("flight_one_load_answers_everybody", 8400, || {
+    run_model("flight_one_load_answers_everybody", 5300, || {
         let kit = Kit::new(fresh);
         let (worker, other) = (kit.clone(), kit.clone());
         let worker = thread::spawn(move || worker.loads.work());
@@ -46,33 +46,29 @@ fn flight_one_load_answers_everybody() {
 /// The loader panics: whoever waits is told at once, and the next call loads the key.
 #[test]
 fn flight_a_panic_is_answered_and_the_key_lives() {
-    run_model(
-        "flight_a_panic_is_answered_and_the_key_lives",
-        12000,
-        || {
-            let kit = Kit::new(|call, key| match call.before {
-                0 => quiet_panic(),
-                _ => fresh(call, key),
-            });
-            let (worker, other) = (kit.clone(), kit.clone());
-            let worker = thread::spawn(move || worker.loads.work());
-            let other = thread::spawn(move || other.fetch(1));
-            let answers = [kit.fetch(1), other.join().unwrap()];
-            let again = kit.fetch(1);
-            kit.loads.close();
-            worker.join().unwrap();
+    run_model("flight_a_panic_is_answered_and_the_key_lives", 7400, || {
+        let kit = Kit::new(|call, key| match call.before {
+            0 => quiet_panic(),
+            _ => fresh(call, key),
+        });
+        let (worker, other) = (kit.clone(), kit.clone());
+        let worker = thread::spawn(move || worker.loads.work());
+        let other = thread::spawn(move || other.fetch(1));
+        let answers = [kit.fetch(1), other.join().unwrap()];
+        let again = kit.fetch(1);
+        kit.loads.close();
+        worker.join().unwrap();
 
-            for answer in &answers {
-                match answer {
-                    Ok(late) => assert_eq!(late.value(), Some(&value_of(1, 1))),
-                    Err(error) => assert_eq!(error.kind(), ErrorKind::Panicked),
-                }
+        for answer in &answers {
+            match answer {
+                Ok(late) => assert_eq!(late.value(), Some(&value_of(1, 1))),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Panicked),
             }
-            assert!(answers.iter().any(Result::is_err));
-            assert_eq!(value(&again), Some(value_of(1, 1)));
-            kit.at_rest();
-        },
-    );
+        }
+        assert!(answers.iter().any(Result::is_err));
+        assert_eq!(value(&again), Some(value_of(1, 1)));
+        kit.at_rest();
+    });
 }
 
 /// The loader answers with a key whose `Hash` panics, so the batch ends in the middle: nobody is left
@@ -261,7 +257,7 @@ fn flight_set_invalidate_set_during_a_load() {
 /// them loads.
 #[test]
 fn flight_a_callers_own_loader_is_joined() {
-    run_model("flight_a_callers_own_loader_is_joined", 4300, || {
+    run_model("flight_a_callers_own_loader_is_joined", 2700, || {
         let kit = Kit::new(fresh);
         let (worker, other) = (kit.clone(), kit.clone());
         let worker = thread::spawn(move || worker.loads.work());

@@ -40,10 +40,10 @@ fn promise_subscribe_against_answer() {
         let place = promise.subscribe(|| task.waker());
         assert!(answering.join().unwrap());
         match place {
-            Ok(answer) => assert_eq!((answer, task.woken()), (5, 0)),
+            Ok(answer) => assert_eq!((answer, task.woken()), (&5, 0)),
             Err(_) => assert_eq!(task.woken(), 1),
         }
-        assert_eq!(promise.peek(), Some(5));
+        assert_eq!(promise.peek(), Some(&5));
         assert_eq!(promise.waiters(), 0);
     });
 }
@@ -86,7 +86,7 @@ fn promise_is_answered_once() {
         let first = promise.wait(&time.clock(), LONG);
         let [one, two] = answering.map(|answering| answering.join().unwrap());
         assert!(one != two);
-        assert_eq!(first, Some(if one { 1 } else { 2 }));
+        assert_eq!(first, Some(if one { &1 } else { &2 }));
         assert_eq!(promise.peek(), first);
         assert_eq!(promise.waiters(), 0);
     });

@@ -41,7 +41,7 @@ impl Refreshed {
 
     fn wait<T: Clone>(&self, reply: &Reply<T>) -> Result<T, Error> {
         let answer = reply.wait(&self.kit.time.clock(), LONG);
-        answer.expect("time stands still")
+        answer.expect("time stands still").clone()
     }
 
     fn join(&mut self) {

@@ -67,8 +67,8 @@ fn publish(data: &Data, control: &Control<u8, u8>, key: u8) {
     let reply = control.ask(|requests| &mut requests.publish);
     let clock = ManualClock::new().clock();
     let answer = reply.wait(&clock, Duration::MAX).expect("no time passes");
-    let epoch = answer.expect("a fold of plain numbers");
-    assert!(data.0.view().current.epoch >= epoch);
+    let epoch = answer.as_ref().expect("a fold of plain numbers");
+    assert!(data.0.view().current.epoch >= *epoch);
     assert_eq!(data.folded(key), Some(key));
 }
 

@@ -134,7 +134,7 @@ impl<V: crate::Value> Data<V> {
     }
 
     pub(super) fn install(&self, load: u64, key: u8, value: V) -> Installed {
-        self.0.install(load, self.hash(key), key, Some(value))
+        self.0.install(load, self.hash(key), key, Some(value), None)
     }
 
     /// What the snapshot holds of a key.

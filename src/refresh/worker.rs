@@ -276,7 +276,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         let Refresh::Sweep { sweep, .. } = &self.refresh else {
             return;
         };
-        let Some(failed) = sweep.promise().peek() else {
+        let Some(&failed) = sweep.promise().peek() else {
             return;
         };
         if let Refresh::Sweep { asked, .. } = std::mem::replace(&mut self.refresh, Refresh::None) {

@@ -241,10 +241,17 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 
     /// Stores what a load brought, unless the key was changed since the load began.
     ///
-    /// `value` is `None` for a key that is gone at the source. Waits as
-    /// [`write_if_absent`](Self::write_if_absent) does.
-    pub(crate) fn install(&self, load: u64, hash: u64, key: K, value: Option<V>) -> Installed {
-        self.put_loaded(load, hash, key, value, |view| {
+    /// `value` is `None` for a key that is gone at the source; `not_in` is the epoch of a table that has been
+    /// seen not to hold the key, if there is one. Waits as [`write_if_absent`](Self::write_if_absent) does.
+    pub(crate) fn install(
+        &self,
+        load: u64,
+        hash: u64,
+        key: K,
+        value: Option<V>,
+        not_in: Option<u64>,
+    ) -> Installed {
+        self.put_loaded(load, hash, key, value, not_in, |view| {
             let folded = view.echo.as_ref().and_then(|echo| echo.last(hash));
             folded.unwrap_or(0)
         })
@@ -256,7 +263,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// The echo is not asked. It speaks for all keys of a hash, and one of them must not keep another.
     pub(crate) fn take_out(&self, load: u64, hash: u64, key: &K) -> bool {
         self.view().is_present(hash, key)
-            && self.put_loaded(load, hash, key.clone(), None, |_| 0) == Installed::Stored
+            && self.put_loaded(load, hash, key.clone(), None, None, |_| 0) == Installed::Stored
     }
 
     /// A reload failed. To be called before the load is over.
@@ -282,6 +289,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         hash: u64,
         key: K,
         value: Option<V>,
+        not_in: Option<u64>,
         folded: impl FnOnce(&View<K, V>) -> u64,
     ) -> Installed {
         let nudge = self.inside(|view| {
@@ -297,7 +305,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             if load < below.max(folded(view)).max(floor) {
                 return None;
             }
-            mark(view, hash, &key);
+            mark_but(not_in, view, hash, &key);
             let write = Write::new(load, value);
             let put = view.active.put_if(hash, key, write, |current| {
                 current.is_none_or(|current| current.number() <= load)
@@ -328,7 +336,15 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 
 /// Marks the key in the tables of a view, before anything is put.
 fn mark<K: Key, V>(view: &View<K, V>, hash: u64, key: &K) {
-    view.current.table.mark(hash, key);
+    mark_but(None, view, hash, key);
+}
+
+/// The same, but not in the table of epoch `not_in`, which does not hold the key: no table ever gets another
+/// one, and the look for it may be a cache miss.
+fn mark_but<K: Key, V>(not_in: Option<u64>, view: &View<K, V>, hash: u64, key: &K) {
+    if not_in != Some(view.current.epoch) {
+        view.current.table.mark(hash, key);
+    }
     if let Some(next) = &view.next
         && !fault::planted("marks_one_table")
     {

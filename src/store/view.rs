@@ -147,6 +147,20 @@ impl<K: Eq, V> View<K, V> {
         }
     }
 
+    /// Whether the key is nowhere, not even as a tombstone. `not_in` is the epoch of a table that is known not to
+    /// hold it, if there is one: the look there may be a cache miss.
+    pub(crate) fn has_nothing<Q>(&self, hash: u64, key: &Q, not_in: Option<u64>) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        if not_in == Some(self.current.epoch) {
+            self.overlaid(hash, key).is_none()
+        } else {
+            matches!(self.look(hash, key), Found::Nothing)
+        }
+    }
+
     /// The newest write of the key in the overlays.
     pub(crate) fn overlaid<Q>(&self, hash: u64, key: &Q) -> Option<&Write<V>>
     where

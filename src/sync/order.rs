@@ -71,6 +71,13 @@ strong! {
     /// [`flight_join`], and keeps the look at the cache that follows after it. Model: as there.
     flight_look: Acquire;
 
+    /// A promise is answered. Release: the answer is whole before it is seen, and so is all that was done
+    /// before, what the load stored above all. Pairs with [`promise_look`]. Model: `promise_is_answered_once`.
+    promise_answer: Release;
+
+    /// A look whether a promise is answered. Acquire: pairs with [`promise_answer`]. Model: as there.
+    promise_look: Acquire;
+
     /// A publication has ended. Release: who counts it among the ended loads what it published, or
     /// something newer. Pairs with [`swap_look`]. Model: `reader_handle_that_looked_meanwhile`.
     swap_ended: Release;

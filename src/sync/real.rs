@@ -107,29 +107,38 @@ impl<T: Keyed> Map<T> {
         self.0.pin().get(&hash)?.find(key).map(Arc::clone)
     }
 
-    /// Puts `value` if `allow` says so of what is there of its key; else returns what is there.
+    /// Puts what `make` makes, and returns it, if `allow` says so of what is there of the key; else returns
+    /// what is there.
     ///
-    /// Atomic: nothing comes between the look and the put. `allow` may run more than once and is
-    /// never a user's code.
-    pub(crate) fn put_if(
+    /// Atomic: nothing comes between the look and the put. `allow` may run more than once; `make` runs once
+    /// at the most, and not if it is not needed.
+    pub(crate) fn put_if<Q>(
         &self,
         hash: u64,
-        value: &Arc<T>,
+        key: &Q,
         mut allow: impl FnMut(Option<&T>) -> bool,
-    ) -> Result<(), Option<Arc<T>>> {
+        mut make: impl FnMut() -> Arc<T>,
+    ) -> Result<Arc<T>, Option<Arc<T>>>
+    where
+        T::Key: Borrow<Q>,
+        Q: Eq + ToOwned<Owned = T::Key> + ?Sized,
+    {
+        let mut made = None;
         let pin = self.0.pin();
         let done = pin.compute(hash, |current| {
             let few = current.map(|(_, few)| few);
-            let there = few.and_then(|few| few.find(value.key()));
+            let there = few.and_then(|few| few.find(key));
             if !allow(there.map(|there| &**there)) {
                 return Operation::Abort(there.map(Arc::clone));
             }
-            let changed = few.and_then(|few| few.changed(there, Some(value)));
-            Operation::Insert(changed.unwrap_or_else(|| Few::One(Arc::clone(value))))
+            let made = made.get_or_insert_with(&mut make);
+            let changed = few.and_then(|few| few.changed(there, Some(made)));
+            Operation::Insert(changed.unwrap_or_else(|| Few::One(Arc::clone(made))))
         });
         match done {
             Compute::Aborted(current) => Err(current),
-            _ => Ok(()),
+            // Made, as it was put.
+            _ => made.ok_or(None),
         }
     }
 

@@ -83,26 +83,34 @@ impl<T: Keyed> Map<T> {
         }
     }
 
-    pub(crate) fn put_if(
+    pub(crate) fn put_if<Q>(
         &self,
         hash: u64,
-        value: &Arc<T>,
+        key: &Q,
         mut allow: impl FnMut(Option<&T>) -> bool,
-    ) -> Result<(), Option<Arc<T>>> {
-        let word = self.word_or_new(hash, value.key().clone());
-        let new = {
-            let mut arena = unseen(&self.arena);
-            arena.push(Arc::clone(value));
-            arena.len()
-        };
+        mut make: impl FnMut() -> Arc<T>,
+    ) -> Result<Arc<T>, Option<Arc<T>>>
+    where
+        T::Key: Borrow<Q>,
+        Q: Eq + ToOwned<Owned = T::Key> + ?Sized,
+    {
+        let word = self.word_or_new(hash, key.to_owned());
+        let mut made = None;
         let mut seen = word.load(order::map_load());
         loop {
             let current = self.value(seen);
             if !allow(current.as_deref()) {
                 return Err(current);
             }
-            match word.compare_exchange(seen, new, order::map_store(), order::map_load()) {
-                Ok(_) => return Ok(()),
+            let (new, made) = made.get_or_insert_with(|| {
+                let made = make();
+                debug_assert!(made.key().borrow() == key, "made for another key");
+                let mut arena = unseen(&self.arena);
+                arena.push(Arc::clone(&made));
+                (arena.len(), made)
+            });
+            match word.compare_exchange(seen, *new, order::map_store(), order::map_load()) {
+                Ok(_) => return Ok(Arc::clone(made)),
                 Err(now) => seen = now,
             }
         }
