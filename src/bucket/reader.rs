@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;
 
-use crate::store::{Found, View};
+use crate::store::View;
 use crate::sync::CellReader;
 use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 
@@ -67,11 +67,7 @@ where
     V: Value,
     Q: Eq + ?Sized,
 {
-    match view.beyond_hit(hash, key) {
-        Found::Table(value) => Some(value),
-        Found::Overlay(write) => write.value(),
-        Found::Nothing => None,
-    }
+    view.beyond_hit(hash, key).value()
 }
 
 impl<K: Key, V: Value, S: HashBuilder> Clone for Reader<K, V, S> {

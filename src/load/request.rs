@@ -45,7 +45,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             loads: self,
             flights: Vec::new(),
         };
-        let mut looked = Vec::new();
+        let mut looked = Vec::with_capacity(AT_ONCE.min(keys.size_hint().0));
         loop {
             looked.extend(keys.by_ref().take(AT_ONCE).map(|key| {
                 let hash = self.store.hash(key);
@@ -55,31 +55,25 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 break;
             }
             for (hash, key, hit) in looked.drain(..) {
-                let (value, not_in) =
-                    match hit.map_or_else(|| view.beyond_hit(hash, key), Found::Table) {
-                        Found::Table(value) => (Some(value.clone()), None),
-                        Found::Overlay(write) => (write.value().cloned(), None),
-                        Found::Nothing => (None, Some(view.current.epoch)),
-                    };
-                let answer = match value {
-                    Some(value) => Ok(Fetched::new(Some(value), Origin::Hit)),
-                    None => match self.part(&view, hash, key, not_in) {
-                        Ok(part) => {
-                            let (flight, leads) = match part {
-                                Part::Join(flight) => (flight, false),
-                                Part::Lead(flight) => {
-                                    led.flights.push(Arc::clone(&flight));
-                                    (flight, true)
-                                }
-                            };
-                            waits.push((answers.len(), flight, leads));
-                            // Stands here until the flight is waited for.
-                            Ok(Fetched::new(None, Origin::Joined))
+                let found = hit.map_or_else(|| view.beyond_hit(hash, key), Found::Table);
+                if let Some(value) = found.value() {
+                    answers.push(Ok(Fetched::new(Some(value.clone()), Origin::Hit)));
+                    continue;
+                }
+                let not_in = matches!(found, Found::Nothing).then_some(view.current.epoch);
+                let at = answers.len();
+                answers.push(self.part(&view, hash, key, not_in).map(|part| {
+                    let (flight, leads) = match part {
+                        Part::Join(flight) => (flight, false),
+                        Part::Lead(flight) => {
+                            led.flights.push(Arc::clone(&flight));
+                            (flight, true)
                         }
-                        Err(error) => Err(error),
-                    },
-                };
-                answers.push(answer);
+                    };
+                    waits.push((at, flight, leads));
+                    // Stands here until the flight is waited for.
+                    Fetched::new(None, Origin::Joined)
+                }));
             }
         }
         drop(looked);
@@ -204,15 +198,12 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let view = self.store.view();
         for key in keys {
             let hash = self.store.hash(&key);
-            let (cached, not_in) = match view.look(hash, &key) {
-                Found::Table(_) => (true, None),
-                Found::Overlay(write) => (write.value().is_some(), None),
-                Found::Nothing => (false, Some(view.current.epoch)),
-            };
+            let found = view.look(hash, &key);
+            let cached = found.value().is_some();
             let plan = Plan {
                 reload: cached,
                 runner: QUEUED,
-                not_in,
+                not_in: matches!(found, Found::Nothing).then_some(view.current.epoch),
             };
             match self.any_part(&view, hash, &key, &plan) {
                 Ok(Part::Join(flight)) => requested.flights.push(flight),
@@ -228,9 +219,11 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let mut refused = misses.push(Urgency::Miss);
         refused.extend(reloads.push(Urgency::Reload));
         if !refused.is_empty() {
+            let mut gone: Vec<_> = refused.iter().map(Arc::as_ptr).collect();
+            gone.sort_unstable();
             requested
                 .flights
-                .retain(|flight| !refused.iter().any(|no| Arc::ptr_eq(no, flight)));
+                .retain(|flight| gone.binary_search(&Arc::as_ptr(flight)).is_err());
             requested
                 .rejected
                 .extend(refused.iter().map(|flight| flight.key.clone()));

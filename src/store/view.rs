@@ -76,6 +76,18 @@ pub(crate) enum Found<'a, V> {
     Nothing,
 }
 
+impl<'a, V> Found<'a, V> {
+    /// The value, if there is one: a tombstone has none.
+    #[inline]
+    pub(crate) fn value(&self) -> Option<&'a V> {
+        match *self {
+            Found::Table(value) => Some(value),
+            Found::Overlay(write) => write.value(),
+            Found::Nothing => None,
+        }
+    }
+}
+
 impl<K: Eq, V> View<K, V> {
     /// The hit path: one look at the table, which does not find what is marked.
     #[inline(always)]
@@ -128,11 +140,7 @@ impl<K: Eq, V> View<K, V> {
         if let Some(value) = self.hit(hash, key) {
             return Some(value.clone());
         }
-        match self.beyond_hit(hash, key) {
-            Found::Table(value) => Some(value.clone()),
-            Found::Overlay(write) => write.value().cloned(),
-            Found::Nothing => None,
-        }
+        self.beyond_hit(hash, key).value().cloned()
     }
 
     pub(crate) fn is_present<Q>(&self, hash: u64, key: &Q) -> bool
@@ -140,11 +148,7 @@ impl<K: Eq, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        match self.look(hash, key) {
-            Found::Table(_) => true,
-            Found::Overlay(write) => write.value().is_some(),
-            Found::Nothing => false,
-        }
+        self.look(hash, key).value().is_some()
     }
 
     /// Whether the key is nowhere, not even as a tombstone. `not_in` is the epoch of a table that is known not to

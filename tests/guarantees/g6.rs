@@ -252,6 +252,27 @@ fn g6_a_shutdown_answers_everybody_although_the_loader_hangs() {
 }
 
 #[test]
+fn g6_who_asks_for_more_than_finds_room_is_told_at_once() {
+    const KEYS: u64 = 200_000;
+    bounded(|| {
+        let door = Door::closed();
+        let at = door.clone();
+        let bucket = Numbers::builder("many refused")
+            .queue_capacity(100)
+            .bulk_load(move |keys: &[u64]| {
+                at.pass();
+                Ok::<_, String>(keys.iter().map(|&key| (key, key)).collect::<Vec<_>>())
+            })
+            .build()
+            .unwrap();
+        let ticket = bucket.request_load(0..KEYS);
+        assert!(ticket.rejected().iter().copied().eq(100..KEYS));
+        door.release();
+        assert!(ticket.wait(PATIENCE));
+    });
+}
+
+#[test]
 fn g6_a_shutdown_answers_a_publish_that_is_waited_for() {
     bounded(|| {
         struct Slow(Door);
