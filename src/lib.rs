@@ -42,7 +42,7 @@ mod fetched;
 mod ledger;
 mod load;
 mod loader;
-#[cfg(all(test, any(larder_loom, larder_shuttle)))]
+#[cfg(test)]
 mod models;
 mod refresh;
 mod spread;

@@ -1,5 +1,7 @@
 //! Models of the protocols: the shipping code under loom and shuttle. `scripts/models` runs them.
 
+#[cfg(not(larder_shuttle))]
+mod conform;
 #[cfg(larder_loom)]
 mod gate;
 #[cfg(larder_loom)]
@@ -8,6 +10,7 @@ mod ledger;
 mod load_end;
 #[cfg(larder_loom)]
 mod load_flight;
+#[cfg(any(larder_loom, larder_shuttle))]
 mod load_kit;
 #[cfg(larder_loom)]
 mod load_nested;
