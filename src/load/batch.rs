@@ -59,7 +59,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let _running = Running::enter()?;
         self.stats.batch(flights.len());
         let answered = contained(|| {
-            let keys: Vec<K> = flights.iter().map(|flight| flight.key.clone()).collect();
+            let keys: Vec<K> = flights.iter().map(|flight| flight.key().clone()).collect();
             match &self.source {
                 Source::Bulk(loader) => loader.bulk_load(&keys),
                 Source::Single(loader) => one_by_one(keys, |key| loader.load(key)),
@@ -90,7 +90,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let mut by_hash: Option<Vec<(u64, usize)>> = None;
         for (at, (key, outcome)) in answers.into_iter().enumerate() {
             // Most loaders answer in order.
-            if flights.get(at).is_some_and(|flight| flight.key == key) {
+            if flights.get(at).is_some_and(|flight| *flight.key() == key) {
                 matched[at] = Some(outcome);
                 continue;
             }
@@ -98,7 +98,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 let mut index: Vec<_> = flights
                     .iter()
                     .enumerate()
-                    .map(|(at, flight)| (flight.hash, at))
+                    .map(|(at, flight)| (flight.hash(), at))
                     .collect();
                 index.sort_unstable();
                 index
@@ -108,7 +108,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             let found = by_hash[from..]
                 .iter()
                 .take_while(|&&(h, _)| h == hash)
-                .find(|&&(_, at)| flights[at].key == key);
+                .find(|&&(_, at)| *flights[at].key() == key);
             match found {
                 Some(&(_, at)) => matched[at] = Some(outcome),
                 None => extra.push((key, outcome)),
@@ -158,7 +158,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     /// and while the load is live, which the folder relies on.
     fn keep_stale(&self, flight: &Flight<K, V>) {
         if self.max_stale.is_some() && flight.wants_reload() {
-            self.report_stale(flight.number(), flight.hash, &flight.key);
+            self.report_stale(flight.number(), flight.hash(), flight.key());
         }
     }
 
@@ -181,8 +181,10 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         not_in: Option<u64>,
     ) -> Answer<V> {
         let install = |value| {
-            let key = flight.key.clone();
-            let installed = self.store.install(number, flight.hash, key, value, not_in);
+            let key = flight.key().clone();
+            let installed = self
+                .store
+                .install(number, flight.hash(), key, value, not_in);
             self.count(installed);
         };
         match outcome {
@@ -193,7 +195,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             Outcome::Ignore(value) => Answer::Ignored(value),
             Outcome::Absent => {
                 // Only what is there can go.
-                if self.store.view().is_present(flight.hash, &flight.key) {
+                if self.store.view().is_present(flight.hash(), flight.key()) {
                     install(None);
                 }
                 Answer::Absent
@@ -214,9 +216,10 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         // A key's `Eq` may panic. Then the flight stays in the table, where, being over, it is replaced
         // by the next one.
         let _ = contained(|| {
-            self.in_flight.remove_if(flight.hash, &flight.key, |there| {
-                fault::planted("flight_removed_by_key") || std::ptr::eq(there, &**flight)
-            });
+            self.in_flight
+                .remove_if(flight.hash(), flight.key(), |there| {
+                    fault::planted("flight_removed_by_key") || std::ptr::eq(there, &**flight)
+                });
         });
         flight.answer(answer, &self.stats);
     }
@@ -255,7 +258,7 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
         // All of them, with nothing between: see `AT_ONCE`. Nearly always there is nothing.
         let nothing = contained(|| {
             let mut flights = self.flights.iter();
-            flights.all(|flight| view.has_nothing(flight.hash, &flight.key, flight.not_in))
+            flights.all(|flight| view.has_nothing(flight.hash(), flight.key(), flight.not_in))
         });
         if matches!(nothing, Ok(true)) {
             return Some(view.current.epoch);
@@ -267,9 +270,9 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
             let settled = contained(|| {
                 flight.settle(|first| {
                     if first {
-                        view.value(flight.hash, &flight.key)
+                        view.value(flight.hash(), flight.key())
                     } else {
-                        loads.store.view().value(flight.hash, &flight.key)
+                        loads.store.view().value(flight.hash(), flight.key())
                     }
                 })
             });

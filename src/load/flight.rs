@@ -1,11 +1,14 @@
 //! A flight: a load of one key that is wanted or under way.
 
+use std::mem::needs_drop;
+
 use super::promise::Promise;
 use super::runner::Awaited;
+use crate::contain::drop_contained;
 use crate::error::Error;
 use crate::stats::Counters;
 use crate::sync::{
-    Arc, Keyed,
+    Arc, Hashed, Keyed,
     atomic::{AtomicBool, AtomicU64},
     fault, order, plain,
 };
@@ -55,8 +58,7 @@ pub(crate) struct Plan {
 
 /// At most one current flight of a key is in the in-flight table.
 pub(crate) struct Flight<K, V> {
-    pub(crate) hash: u64,
-    pub(crate) key: K,
+    key: Hashed<K>,
     /// The number of the load; 0 until it begins. Written under the queue's lock, so whoever has to
     /// be sure that it is still 0 takes that lock.
     number: AtomicU64,
@@ -78,8 +80,7 @@ pub(crate) struct Flight<K, V> {
 impl<K, V> Flight<K, V> {
     pub(crate) fn new(hash: u64, key: K, plan: &Plan) -> Arc<Self> {
         Arc::new(Self {
-            hash,
-            key,
+            key: Hashed::new(hash, key),
             number: AtomicU64::new(0),
             not_in: plan.not_in,
             runner: plain::Word::new(plan.runner),
@@ -89,6 +90,14 @@ impl<K, V> Flight<K, V> {
             joined: AtomicU64::new(0),
             promise: Promise::new(),
         })
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.key.hash
+    }
+
+    pub(crate) fn key(&self) -> &K {
+        self.key.key()
     }
 
     pub(crate) fn promise(&self) -> &Promise<Answer<V>> {
@@ -192,7 +201,19 @@ impl<K: Eq + Clone, V> Keyed for Flight<K, V> {
     type Key = K;
 
     fn key(&self) -> &K {
-        &self.key
+        self.key()
+    }
+}
+
+impl<K, V> Drop for Flight<K, V> {
+    fn drop(&mut self) {
+        // Flights end where the in-flight table lets go of them: many in a row, on any thread. A value that
+        // panics in its own drop must not unwind from there.
+        if needs_drop::<V>()
+            && let Some(answer) = self.promise.take()
+        {
+            drop_contained(answer);
+        }
     }
 }
 

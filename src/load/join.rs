@@ -87,17 +87,17 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         if inside_a_write() {
             return Err(Error::reentrant());
         }
-        // One that must not be joined, though it is not over.
-        let mut outdated: Option<Arc<Flight<K, V>>> = None;
+        // One that was there and could not be joined.
+        let mut passed_over: Option<Arc<Flight<K, V>>> = None;
         loop {
             let put = self.in_flight.put_if(
                 hash,
                 key,
                 |there| {
-                    let outdated = outdated.as_deref().map(std::ptr::from_ref);
+                    let passed_over = passed_over.as_deref().map(std::ptr::from_ref);
                     fault::planted("joins_nobody")
                         || there.is_none_or(|there| {
-                            there.is_over() || outdated == Some(std::ptr::from_ref(there))
+                            there.is_over() || passed_over == Some(std::ptr::from_ref(there))
                         })
                 },
                 || Flight::new(hash, key.to_owned(), plan),
@@ -105,7 +105,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             let flight = match put {
                 Ok(flight) => return Ok(Part::Lead(flight)),
                 Err(Some(flight)) => flight,
-                // Over and gone by now.
+                // Cannot be: where nothing is, it is put.
                 Err(None) => continue,
             };
             if self.is_current(&flight, view, hash, key) && flight.join(plan.reload) {
@@ -115,7 +115,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 }
                 return Ok(Part::Join(flight));
             }
-            outdated = Some(flight);
+            passed_over = Some(flight);
         }
     }
 

@@ -126,6 +126,11 @@ impl<T> Promise<T> {
         }
     }
 
+    /// Takes the answer out.
+    pub(crate) fn take(&mut self) -> Option<T> {
+        self.answer.take()
+    }
+
     #[cfg(all(test, larder_loom))]
     pub(crate) fn waiters(&self) -> usize {
         self.waiters.lock().waiting.len()

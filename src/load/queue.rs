@@ -95,25 +95,22 @@ impl<K, V> Queue<K, V> {
     /// from the front, as there is room for, and returns the others.
     pub(crate) fn push(
         &self,
-        flights: Vec<Arc<Flight<K, V>>>,
+        mut flights: Vec<Arc<Flight<K, V>>>,
         urgency: Urgency,
     ) -> (Vec<Arc<Flight<K, V>>>, Refused) {
         let since = self.clock.now();
         let mut woken = Vec::new();
-        let mut flights = flights.into_iter();
-        {
+        let left = {
             let mut state = self.state.lock();
             if state.closed && !fault::planted("queues_after_close") {
-                return (flights.collect(), Refused::Closed);
+                return (flights, Refused::Closed);
             }
-            let taken = flights
-                .len()
-                .min(self.capacity.saturating_sub(state.waiting));
-            for flight in flights.by_ref().take(taken) {
-                // A nested load may have taken it over before its leader came here, who also keeps it.
-                if flight.has_begun() {
-                    continue;
-                }
+            // A nested load may have taken one over before its leader came here, who also keeps it.
+            flights.retain(|flight| !flight.has_begun());
+            let room = self.capacity.saturating_sub(state.waiting);
+            let left = flights.split_off(flights.len().min(room));
+            let taken = flights.len();
+            for flight in flights {
                 flight.set_queued();
                 state.waiting += 1;
                 let missed = urgency == Urgency::Miss || flight.is_missed();
@@ -132,11 +129,12 @@ impl<K, V> Queue<K, V> {
             for _ in 0..taken.min(most).div_ceil(self.batch_size) {
                 woken.extend(state.idle.pop());
             }
-        }
+            left
+        };
         for parker in woken {
             parker.unpark();
         }
-        (flights.collect(), Refused::Full)
+        (left, Refused::Full)
     }
 
     /// A reload that has not begun has found somebody who waits for it: it goes ahead with the misses.

@@ -31,7 +31,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     /// The values of many keys: hits from one view, all misses together in one request.
     pub(crate) fn fetch_many<'q, Q>(
         &self,
-        mut keys: impl Iterator<Item = &'q Q>,
+        keys: impl Iterator<Item = &'q Q>,
         limit: Duration,
     ) -> Vec<Result<Fetched<V>, Error>>
     where
@@ -45,6 +45,8 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             loads: self,
             flights: Vec::new(),
         };
+        // Some iterators go on after their end.
+        let mut keys = keys.fuse();
         let mut looked = Vec::with_capacity(AT_ONCE.min(keys.size_hint().0));
         loop {
             looked.extend(keys.by_ref().take(AT_ONCE).map(|key| {
@@ -161,7 +163,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             self.end(&flight, Answer::Hit(value));
         } else {
             self.stats.batch(1);
-            match contained(|| load(&flight.key)) {
+            match contained(|| load(flight.key())) {
                 Ok(outcome) => self.conclude(&flight, outcome, flight.number(), None),
                 Err(error) => {
                     self.events.send(Event::LoadFailed {
@@ -226,7 +228,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 .retain(|flight| gone.binary_search(&Arc::as_ptr(flight)).is_err());
             requested
                 .rejected
-                .extend(refused.iter().map(|flight| flight.key.clone()));
+                .extend(refused.iter().map(|flight| flight.key().clone()));
         }
         requested
     }

@@ -152,7 +152,7 @@ fn end_close_against_requests() {
         for flight in &requested.flights {
             let answer = kit.wait(flight, LONG);
             if let Some(value) = value(&answer) {
-                assert_eq!(kit.peek(flight.key), Some(value));
+                assert_eq!(kit.peek(*flight.key()), Some(value));
             } else {
                 assert_eq!(kind(&answer), Some(ErrorKind::Closed));
             }

@@ -1,4 +1,5 @@
-//! Models of the protocols: the shipping code under loom and shuttle. `scripts/models` runs them.
+//! Models of the protocols: the shipping code under loom and shuttle. `scripts/models` runs them. What the
+//! models' stand-ins stand for is put to the same test (`conform`), which the plain tests run as well.
 
 #[cfg(not(larder_shuttle))]
 mod conform;

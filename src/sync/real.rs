@@ -110,8 +110,8 @@ impl<T: Keyed> Map<T> {
     /// Puts what `make` makes, and returns it, if `allow` says so of what is there of the key; else returns
     /// what is there.
     ///
-    /// Atomic: nothing comes between the look and the put. `allow` may run more than once; `make` runs once
-    /// at the most, and not if it is not needed.
+    /// Atomic: nothing comes between the look and the put. `allow` may run more than once and is never a
+    /// user's code; `make`, which clones the user's key, runs once at the most, and not if it is not needed.
     pub(crate) fn put_if<Q>(
         &self,
         hash: u64,
@@ -197,6 +197,10 @@ impl<T> Slot<T> {
     #[inline]
     pub(crate) fn get(&self) -> Option<&T> {
         self.0.get()
+    }
+
+    pub(crate) fn take(&mut self) -> Option<T> {
+        self.0.take()
     }
 }
 

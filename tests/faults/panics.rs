@@ -7,7 +7,7 @@
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use larder::{Bucket, ErrorKind};
 
@@ -354,4 +354,44 @@ fn a_fold_that_panics_is_reported_and_tried_again_and_loses_nothing() {
         drop(bucket);
         assert_eq!(census.alive(), 0);
     });
+}
+
+/// A value that panics in its drop, once the fuse is lit.
+#[derive(Clone)]
+struct Charge(Arc<AtomicBool>, u64);
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if self.1 == 1 && self.0.load(Ordering::SeqCst) {
+            panic!("planned");
+        }
+    }
+}
+
+/// Flights end in batches, where the in-flight table lets go of them. Wherever in a batch of loads that is,
+/// the others are answered.
+#[test]
+fn a_drop_of_a_value_that_panics_leaves_nobody_of_its_batch_behind() {
+    for before in 0..70 {
+        let lit = Arc::new(AtomicBool::new(false));
+        let charge = Arc::clone(&lit);
+        let bucket = Bucket::<u64, Charge>::builder("charges")
+            .loader_threads(1)
+            .bulk_load(move |keys: &[u64]| {
+                let value = |&key| (key, Charge(Arc::clone(&charge), key));
+                Ok::<_, String>(keys.iter().map(value).collect::<Vec<_>>())
+            })
+            .build()
+            .unwrap();
+        assert!(bucket.request_load(100..100 + before).wait(PATIENCE));
+        lit.store(true, Ordering::SeqCst);
+        drop(bucket.request_load([1, 2, 3, 4]));
+        for key in 2..5 {
+            assert!(
+                bucket.fetch(&key).is_ok(),
+                "key {key} after {before} others"
+            );
+        }
+        lit.store(false, Ordering::SeqCst);
+    }
 }

@@ -1,8 +1,9 @@
 //! G2: at any time at most one load of a key is under way, and none is repeated.
 
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::iter;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use larder::{Bucket, ErrorKind, Origin};
@@ -345,4 +346,64 @@ fn g2_a_late_caller_does_not_repeat_a_load() {
             assert_eq!(loads.load(Ordering::Relaxed), 1, "{name}");
         });
     }
+}
+
+/// A caller is about to queue a flight when a loader takes it over, and the queue is full by then: it is
+/// not refused, nor is the key loaded a second time.
+#[test]
+fn g2_a_flight_that_a_loader_took_over_is_not_refused() {
+    const OUTER: u64 = 100;
+    bounded(|| {
+        let (tally, asking, nested) = (Tally::new(), Door::closed(), Door::closed());
+        let handle: Arc<OnceLock<Numbers>> = Arc::default();
+        let (counting, at, inner) = (tally.clone(), nested.clone(), Arc::clone(&handle));
+        let bucket = Numbers::builder("taken over")
+            .loader_threads(1)
+            .queue_capacity(1)
+            .load(move |key: &u64| {
+                counting.during(key, || match *key {
+                    OUTER => inner.get().unwrap().get(&1).ok_or("refused"),
+                    1 => {
+                        at.pass();
+                        Ok(1)
+                    }
+                    other => Ok(other),
+                })
+            })
+            .build()
+            .unwrap();
+        assert!(handle.set(bucket.clone()).is_ok());
+        bucket.set(9, 9);
+        let (caller, at) = (bucket.clone(), asking.clone());
+        let caller = Task::spawn(move || {
+            // Keys are taken in a few at a time, so there are some more before it stops.
+            let keys = iter::once(&1).chain(iter::repeat_n(&9, 99)).chain([&2]);
+            caller.fetch_many(keys.inspect(|key| {
+                if **key == 2 {
+                    at.pass();
+                }
+            }))
+        });
+        asking.await_waiting(1);
+        let outer = bucket.request_load([OUTER]);
+        nested.await_waiting(1);
+        let queued = bucket.request_load([50]);
+        assert!(queued.rejected().is_empty());
+        asking.release();
+        eventually("the caller has been refused key 2", || {
+            bucket.stats().failed == 1
+        });
+        nested.release();
+        let answers = caller.join();
+        assert_eq!(answers[0].as_ref().unwrap().value(), Some(&1));
+        assert_eq!(
+            answers[100].as_ref().unwrap_err().kind(),
+            ErrorKind::QueueFull
+        );
+        assert!(outer.wait(PATIENCE) && queued.wait(PATIENCE));
+        assert_eq!(bucket.peek(&OUTER), Some(1));
+        assert_eq!(tally.keys(), 3);
+        // The loader's thread puts these to use, and is not to keep the bucket.
+        bucket.shutdown();
+    });
 }

@@ -261,3 +261,16 @@ fn g3_beside_a_batch_loader_the_single_one_is_not_asked() {
         assert_eq!(bucket.stats().loader_calls as usize, calls.len());
     });
 }
+
+/// An iterator may go on after it has ended. Nobody is to ask it to.
+#[test]
+fn g3_many_keys_end_where_their_iterator_ends() {
+    bounded(|| {
+        let bucket = Bucket::<u64, u64>::builder("ends").build().unwrap();
+        bucket.set_many((0..5).map(|key| (key, key)));
+        let keys = [Some(1), None, Some(2), None];
+        let ends = || keys.iter().map_while(Option::as_ref);
+        assert_eq!(bucket.get_many(ends()), [Some(1)]);
+        assert_eq!(bucket.fetch_many(ends()).len(), 1);
+    });
+}

@@ -217,6 +217,10 @@ impl<T> Slot<T> {
         unseen(&self.access).with(|_| ());
         self.item.get()
     }
+
+    pub(crate) fn take(&mut self) -> Option<T> {
+        self.item.take()
+    }
 }
 
 /// `OnceBox`: the flag is its pointer.
