@@ -28,7 +28,7 @@ impl Handle {
 
 #[test]
 fn reader_handle_sees_its_own_write() {
-    run_model("reader_handle_sees_its_own_write", 160000, || {
+    run_model("reader_handle_sees_its_own_write", 40000, || {
         let (data, mut folder) = store([(1, 10)]);
         let mut handle = Handle::of(&data);
         let writer = spawn(&data, move |data| {
