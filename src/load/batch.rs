@@ -287,6 +287,7 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
     }
 
     fn settle(&mut self, outcomes: Vec<Option<Outcome<V>>>, number: u64, not_in: Option<u64>) {
+        let _held = self.loads.in_flight.hold();
         for (flight, outcome) in std::mem::take(&mut self.flights).into_iter().zip(outcomes) {
             let outcome = outcome.unwrap_or(Outcome::Absent);
             self.failed += usize::from(matches!(outcome, Outcome::Failed(_)));

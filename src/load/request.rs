@@ -56,6 +56,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             if looked.is_empty() {
                 break;
             }
+            let _held = self.in_flight.hold();
             for (hash, key, hit) in looked.drain(..) {
                 let found = hit.map_or_else(|| view.beyond_hit(hash, key), Found::Table);
                 if let Some(value) = found.value() {

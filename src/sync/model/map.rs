@@ -64,6 +64,8 @@ impl<T: Keyed> Map<T> {
         Some(Arc::clone(&unseen(&self.arena)[index]))
     }
 
+    pub(crate) fn hold(&self) -> impl Sized + '_ {}
+
     pub(crate) fn get<Q>(&self, hash: u64, key: &Q) -> Option<Arc<T>>
     where
         T::Key: Borrow<Q>,
