@@ -47,27 +47,13 @@ impl<K: Key, V: Value, S: HashBuilder> Reader<K, V, S> {
         Q: Hash + Eq + ?Sized,
     {
         let hash = self.hasher.hash_one(key);
-        let view = self.view.load();
-        match view.hit(hash, key) {
-            Some(value) => Some(value),
-            None => beyond_hit(view, hash, key),
-        }
+        self.view.load().get(hash, key)
     }
 
     /// The epoch of the snapshot that the next read would use.
     pub fn epoch(&mut self) -> u64 {
         self.view.load().current.epoch
     }
-}
-
-#[cold]
-fn beyond_hit<'a, K, V, Q>(view: &'a View<K, V>, hash: u64, key: &Q) -> Option<&'a V>
-where
-    K: Key + Borrow<Q>,
-    V: Value,
-    Q: Eq + ?Sized,
-{
-    view.beyond_hit(hash, key).value()
 }
 
 impl<K: Key, V: Value, S: HashBuilder> Clone for Reader<K, V, S> {

@@ -60,11 +60,11 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         self.stats.batch(flights.len());
         let answered = contained(|| {
             let keys: Vec<K> = flights.iter().map(|flight| flight.key().clone()).collect();
-            match &self.source {
+            self.haste.time(|| match &self.source {
                 Source::Bulk(loader) => loader.bulk_load(&keys),
                 Source::Single(loader) => one_by_one(keys, |key| loader.load(key)),
                 Source::None => Ok(Vec::new()),
-            }
+            })
         });
         let error = match answered {
             Ok(Ok(answers)) => return Ok(answers),

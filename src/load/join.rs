@@ -183,8 +183,16 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             let Ok(_wait) = Wait::begin(Arc::clone(flight) as _) else {
                 return false;
             };
-            flight.promise().wait(&self.clock, deadline).is_some()
+            self.answer(flight, deadline).is_some()
         })
+    }
+
+    /// Waits for the answer, awake or asleep.
+    fn answer<'f>(&self, flight: &'f Flight<K, V>, deadline: Duration) -> Option<&'f Answer<V>> {
+        let promise = flight.promise();
+        let left = || deadline.saturating_sub(self.clock.now());
+        self.haste.look_out(left, || promise.is_answered());
+        promise.wait(&self.clock, deadline)
     }
 
     /// Waits for a flight.
@@ -198,13 +206,10 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             Some(answer) => answer,
             None => {
                 let _wait = Wait::begin(Arc::clone(flight) as _)?;
-                flight
-                    .promise()
-                    .wait(&self.clock, deadline)
-                    .ok_or_else(|| {
-                        self.stats.timed_out();
-                        Error::timeout()
-                    })?
+                self.answer(flight, deadline).ok_or_else(|| {
+                    self.stats.timed_out();
+                    Error::timeout()
+                })?
             }
         };
         let origin = if leads {

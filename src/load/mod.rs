@@ -6,6 +6,7 @@
 
 mod batch;
 mod flight;
+mod haste;
 mod join;
 mod promise;
 mod queue;
@@ -27,6 +28,7 @@ use crate::sync::{Arc, Map, fault};
 use crate::{HashBuilder, Key, Value};
 
 use self::flight::Answer;
+use self::haste::Haste;
 use self::queue::Queue;
 
 pub(crate) use self::flight::Flight;
@@ -49,6 +51,7 @@ pub(crate) struct Loads<K: Key, V: Value, S: HashBuilder> {
     in_flight: Map<Flight<K, V>>,
     queue: Queue<K, V>,
     source: Source<K, V>,
+    haste: Haste,
     stats: Arc<Counters>,
     events: Arc<Events>,
     clock: Clock,
@@ -102,6 +105,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             in_flight: Map::with_capacity(0),
             queue,
             source,
+            haste: Haste::new(),
             stats,
             events,
             clock,

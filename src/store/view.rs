@@ -99,6 +99,27 @@ impl<K: Eq, V> View<K, V> {
         self.current.table.hit(hash, key)
     }
 
+    /// The value of a key, if it is cached, borrowed.
+    #[inline(always)]
+    pub(crate) fn get<Q>(&self, hash: u64, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let beyond = || self.value_beyond_hit(hash, key);
+        self.current.table.hit_or(hash, key, beyond)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn value_beyond_hit<Q>(&self, hash: u64, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.beyond_hit(hash, key).value()
+    }
+
     /// Where the hit path found nothing: the overlays, newest first, then the table's entry even if it
     /// is marked. The mark comes before the write, so a marked key may not be in an overlay yet.
     #[cold]
@@ -137,10 +158,7 @@ impl<K: Eq, V> View<K, V> {
         Q: Eq + ?Sized,
         V: Clone,
     {
-        if let Some(value) = self.hit(hash, key) {
-            return Some(value.clone());
-        }
-        self.beyond_hit(hash, key).value().cloned()
+        self.get(hash, key).cloned()
     }
 
     pub(crate) fn is_present<Q>(&self, hash: u64, key: &Q) -> bool

@@ -35,7 +35,7 @@ pub(crate) use parker::Parker;
 pub(crate) use published::{Cell, CellReader};
 #[cfg(all(test, larder_loom))]
 pub(crate) use slots::PerThread;
-pub(crate) use world::{Lazy, Map, Slot, atomic, spin, thread};
+pub(crate) use world::{Lazy, Map, Slot, atomic, processors, spin, thread};
 #[cfg(all(test, larder_loom))]
 pub(crate) use world::{forget_swapped, slots_in_use};
 

@@ -21,6 +21,11 @@ pub(crate) fn spin() {
     std::hint::spin_loop();
 }
 
+/// How many processors this process may use; one where that is not known.
+pub(crate) fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// arc-swap.
 pub(crate) struct Cell<T>(ArcSwap<T>);
 

@@ -26,6 +26,15 @@ pub(super) struct Level<K, V> {
     open: AtomicUsize,
 }
 
+/// Why the short way ends without a value.
+#[derive(Clone, Copy)]
+pub(super) enum NoHit {
+    /// The key is not here.
+    Absent,
+    /// Something is marked, or nothing is here.
+    Closed,
+}
+
 impl<K, V> Level<K, V> {
     pub(super) fn new(shape: Shape, pilots: Box<[u8]>, entries: Entries<K, V>) -> Self {
         if entries.len() == 0 {
@@ -71,17 +80,21 @@ impl<K, V> Level<K, V> {
         entries.take()
     }
 
-    /// The short way, as long as nothing is marked: the value of a key that is here, or that it is not.
-    /// `None` where the short way is closed.
+    /// The short way: the value of a key that is here, as long as nothing is marked; else what `otherwise` says.
     #[inline(always)]
-    pub(super) fn hit<Q>(&self, hash: u64, key: &Q) -> Option<Option<&V>>
+    pub(super) fn hit<'a, Q>(
+        &'a self,
+        hash: u64,
+        key: &Q,
+        otherwise: impl FnOnce(NoHit) -> Option<&'a V>,
+    ) -> Option<&'a V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
         let slot = self.slot(hash);
         if slot >= self.open.load(order::MARK_LOOK) {
-            return None;
+            return otherwise(NoHit::Closed);
         }
         // SAFETY, of both: `open` is 0 or the number of slots, and `slot` is below it.
         let candidate = if const { Entries::<K, V>::FILLED } {
@@ -89,8 +102,10 @@ impl<K, V> Level<K, V> {
         } else {
             unsafe { self.entries.spaced().get_unchecked(slot) }.as_ref()
         };
-        let found = candidate.filter(|(known, _)| known.borrow() == key);
-        Some(found.map(|(_, value)| value))
+        match candidate {
+            Some((known, value)) if known.borrow() == key => Some(value),
+            _ => otherwise(NoHit::Absent),
+        }
     }
 
     /// The value of a key that is here, marked or not.

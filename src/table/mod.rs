@@ -28,7 +28,7 @@ use std::borrow::Borrow;
 
 use crate::contain::drop_contained;
 use crate::spread::spread;
-use crate::table::level::Level;
+use crate::table::level::{Level, NoHit};
 use crate::table::list::List;
 
 /// One key's part in [`Table::patched`]: its new value, or that it goes.
@@ -121,10 +121,26 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        match self.first.hit(hash, key) {
-            Some(found) => found,
-            None => self.hit_otherwise(hash, key),
-        }
+        self.first.hit(hash, key, |why| match why {
+            NoHit::Absent => None,
+            NoHit::Closed => self.hit_otherwise(hash, key),
+        })
+    }
+
+    /// The short way alone, and `otherwise` for all else: shorter code than a look at what
+    /// [`hit`](Self::hit) returns.
+    #[inline(always)]
+    pub(crate) fn hit_or<'a, Q>(
+        &'a self,
+        hash: u64,
+        key: &Q,
+        otherwise: impl FnOnce() -> Option<&'a V>,
+    ) -> Option<&'a V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.first.hit(hash, key, |_| otherwise())
     }
 
     /// The same where something is marked, or all entries are in the second level. Not that rare, but a jump
