@@ -9,6 +9,7 @@ use super::core::Core;
 use crate::error::{BoxError, Error};
 use crate::fetched::{Fetched, Origin};
 use crate::loader::Outcome;
+use crate::sync::Place;
 use crate::{HashBuilder, Key, Value};
 
 /// A read with options of its own. See [`Bucket::call`](super::Bucket::call).
@@ -27,13 +28,15 @@ use crate::{HashBuilder, Key, Value};
 #[must_use]
 pub struct Call<'a, K: Key, V: Value, S: HashBuilder> {
     core: &'a Core<K, V, S>,
+    place: Place,
     limit: Duration,
 }
 
 impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
-    pub(super) fn new(core: &'a Core<K, V, S>) -> Self {
+    pub(super) fn new(core: &'a Core<K, V, S>, place: Place) -> Self {
         Self {
             core,
+            place,
             limit: core.config.wait_limit,
         }
     }
@@ -52,7 +55,7 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.core.store.hash(key);
-        match self.core.store.peek(hash, key) {
+        match self.core.store.peek(self.place, hash, key) {
             Some(value) => Some(value),
             None => self
                 .core
@@ -75,7 +78,7 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.core.store.hash(key);
-        match self.core.store.peek(hash, key) {
+        match self.core.store.peek(self.place, hash, key) {
             Some(value) => Ok(Fetched::new(Some(value), Origin::Hit)),
             None => self.core.loads.fetch(hash, key, self.limit),
         }
@@ -127,7 +130,7 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         E: Into<BoxError>,
     {
         let hash = self.core.store.hash(key);
-        match self.core.store.peek(hash, key) {
+        match self.core.store.peek(self.place, hash, key) {
             Some(value) => Ok(Fetched::new(Some(value), Origin::Hit)),
             None => self
                 .core

@@ -18,7 +18,7 @@ use crate::fetched::Fetched;
 use crate::load::LoadState;
 use crate::stats::Stats;
 use crate::store::inside_a_write;
-use crate::sync::Arc;
+use crate::sync::{Arc, Place};
 use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 
 pub use self::builder::Builder;
@@ -85,6 +85,8 @@ pub use self::ticket::{RefreshTicket, Ticket};
 /// ```
 pub struct Bucket<K: Key, V: Value, S: HashBuilder = DefaultHashBuilder> {
     core: Arc<Core<K, V, S>>,
+    /// Of the store's; here, so that a read need not go there for it.
+    place: Place,
 }
 
 impl<K: Key, V: Value> Bucket<K, V> {
@@ -97,6 +99,7 @@ impl<K: Key, V: Value> Bucket<K, V> {
 impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     fn from_core(core: Core<K, V, S>) -> Self {
         Self {
+            place: core.store.place(),
             core: Arc::new(core),
         }
     }
@@ -118,7 +121,8 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.core.store.peek(self.core.store.hash(key), key)
+        let store = &self.core.store;
+        store.peek(self.place, store.hash(key), key)
     }
 
     /// Whether a key is cached. As [`peek`](Self::peek), without the clone.
@@ -200,7 +204,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
 
     /// A call with options of its own: a time limit, a loader.
     pub fn call(&self) -> Call<'_, K, V, S> {
-        Call::new(&self.core)
+        Call::new(&self.core, self.place)
     }
 
     /// Wants keys loaded, and returns at once. Keys that are cached are reloaded, without blocking
@@ -435,6 +439,7 @@ impl<K: Key, V: Value, S: HashBuilder> Clone for Bucket<K, V, S> {
     fn clone(&self) -> Self {
         Self {
             core: Arc::clone(&self.core),
+            place: self.place,
         }
     }
 }

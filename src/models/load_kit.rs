@@ -264,7 +264,7 @@ impl Kit {
     }
 
     pub(super) fn peek(&self, key: u8) -> Option<u64> {
-        self.store.peek(hash(key), &key)
+        self.store.peek(self.store.place(), hash(key), &key)
     }
 
     pub(super) fn set(&self, key: u8, value: u64) {

@@ -29,10 +29,10 @@ fn slot_is_used_by_one_at_a_time() {
         let owners = Arc::clone(&slots);
         let owner = thread::spawn(move || {
             for _ in 0..2 {
-                if let Some(mut mine) = owners.enter() {
+                if let Some(mut mine) = owners.enter(owners.place()) {
                     let value = mine.value().get_or_insert(0);
                     *value += 1;
-                    assert!(owners.enter().is_none(), "entered twice");
+                    assert!(owners.enter(owners.place()).is_none(), "entered twice");
                 }
             }
         });
@@ -50,7 +50,7 @@ fn slot_two_visitors() {
         let visitor = thread::spawn(move || {
             visited.visit_idle(|value| *value = Some(1));
         });
-        if let Some(mut mine) = slots.enter() {
+        if let Some(mut mine) = slots.enter(slots.place()) {
             *mine.value() = Some(2);
         }
         slots.visit_idle(|value| *value = Some(3));

@@ -31,7 +31,7 @@ pub(crate) use self::overlay::Write;
 pub(crate) use self::stale::Failed;
 pub(crate) use self::view::{Found, Generation, View};
 
-use crate::sync::{Arc, Cell, CellReader, Mutex, Parker, fault};
+use crate::sync::{Arc, Cell, CellReader, Mutex, Parker, Place, fault};
 use crate::table::Table;
 use crate::{Key, Value};
 
@@ -115,14 +115,23 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         self.cell.reader()
     }
 
+    /// What to [`peek`](Self::peek) by.
+    pub(crate) fn place(&self) -> Place {
+        self.cell.place()
+    }
+
     /// The value of a key, if it is cached.
     #[inline]
-    pub(crate) fn peek<Q>(&self, hash: u64, key: &Q) -> Option<V>
+    pub(crate) fn peek<Q>(&self, place: Place, hash: u64, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.cell.read(|view| view.value(hash, key))
+        self.cell.read(
+            place,
+            |view| view.current.table.hit_or(hash, key, || None).cloned(),
+            |view| view.value(hash, key),
+        )
     }
 
     /// How many keys are cached: the table's, and what the overlays add and take away.

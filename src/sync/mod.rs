@@ -23,6 +23,8 @@ pub(crate) mod fault;
 mod hashed;
 mod mutex;
 pub(crate) mod order;
+#[cfg(not(any(larder_loom, larder_shuttle)))]
+mod own_slots;
 mod parker;
 mod published;
 mod slots;
@@ -35,7 +37,7 @@ pub(crate) use parker::Parker;
 pub(crate) use published::{Cell, CellReader};
 #[cfg(all(test, larder_loom))]
 pub(crate) use slots::PerThread;
-pub(crate) use world::{Lazy, Map, Slot, atomic, processors, spin, thread};
+pub(crate) use world::{Lazy, Map, Place, Slot, atomic, processors, spin, thread};
 #[cfg(all(test, larder_loom))]
 pub(crate) use world::{forget_swapped, slots_in_use};
 

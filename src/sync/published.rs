@@ -5,13 +5,14 @@ use std::ops::Deref;
 use crossbeam_utils::CachePadded;
 
 use super::atomic::AtomicU64;
-use super::slots::PerThread;
+use super::slots::{Inside, PerThread};
+use super::world::Place;
 use super::{Arc, fault, order, world};
 
 /// The owner of the published pointer.
-pub(crate) struct Cell<T: Send + Sync>(Arc<Shared<T>>);
+pub(crate) struct Cell<T: Send + Sync + 'static>(Arc<Shared<T>>);
 
-struct Shared<T: Send + Sync> {
+struct Shared<T: Send + Sync + 'static> {
     pointer: world::Cell<T>,
     /// Publications that have begun. Who keeps a value compares this with what it has seen, and nothing
     /// else.
@@ -22,7 +23,7 @@ struct Shared<T: Send + Sync> {
     kept: PerThread<Kept<T>>,
 }
 
-impl<T: Send + Sync> Cell<T> {
+impl<T: Send + Sync + 'static> Cell<T> {
     pub(crate) fn new(value: Arc<T>) -> Self {
         Self(Arc::new(Shared {
             pointer: world::Cell::new(value),
@@ -43,16 +44,29 @@ impl<T: Send + Sync> Cell<T> {
         self.0.pointer.load_full()
     }
 
-    /// Reads the published value. As fast as a handle where nothing was published since this thread's last
-    /// time, but for finding what the thread keeps; wait-free in any case.
+    /// What to [`read`](Self::read) by.
+    pub(crate) fn place(&self) -> Place {
+        self.0.kept.place()
+    }
+
+    /// Reads the published value: what `hit` finds, else what `beyond` does. As fast as a handle, but for finding
+    /// what the thread keeps, where nothing was published since its last time; wait-free in any case.
     #[inline(always)]
-    pub(crate) fn read<R>(&self, act: impl FnOnce(&T) -> R) -> R {
-        match self.0.kept.enter() {
-            Some(mut mine) => {
-                let kept = mine.value().get_or_insert_with(|| Kept::new(&self.0));
-                act(kept.load(&self.0))
-            }
-            None => self.read_unkept(act),
+    pub(crate) fn read<R>(
+        &self,
+        place: Place,
+        hit: impl FnOnce(&T) -> Option<R>,
+        beyond: impl FnOnce(&T) -> Option<R>,
+    ) -> Option<R> {
+        let Some(mut mine) = self.0.kept.enter(place) else {
+            return self.read_unkept(beyond);
+        };
+        match mine.value() {
+            Some(kept) if kept.is_published(&self.0) => match hit(&kept.value) {
+                Some(found) => Some(found),
+                None => read_on(mine, beyond),
+            },
+            _ => self.read_newly(mine, beyond),
         }
     }
 
@@ -60,6 +74,13 @@ impl<T: Send + Sync> Cell<T> {
     #[inline(never)]
     fn read_unkept<R>(&self, act: impl FnOnce(&T) -> R) -> R {
         act(&self.0.pointer.load())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_newly<R>(&self, mut mine: Inside<'_, Kept<T>>, act: impl FnOnce(&T) -> R) -> R {
+        let kept = mine.value().get_or_insert_with(|| Kept::new(&self.0));
+        act(kept.load(&self.0))
     }
 
     /// Takes from threads what they keep, unless they are reading it: what is not the newest any more, or
@@ -101,6 +122,14 @@ impl<T: Send + Sync> Cell<T> {
     }
 }
 
+/// The rest of a read that was no hit.
+#[cold]
+#[inline(never)]
+fn read_on<T, R>(mut mine: Inside<'_, Kept<T>>, act: impl FnOnce(&T) -> Option<R>) -> Option<R> {
+    let kept = mine.value().as_ref()?;
+    act(&kept.value)
+}
+
 /// What was loaded last, and what was known then.
 struct Kept<T> {
     /// As many publications had begun, and all of them ended, before `value` was loaded; or [`NONE`].
@@ -111,7 +140,7 @@ struct Kept<T> {
 /// No number of publications: who has seen these looks each time.
 const NONE: u64 = u64::MAX;
 
-impl<T: Send + Sync> Kept<T> {
+impl<T: Send + Sync + 'static> Kept<T> {
     #[cold]
     #[inline(never)]
     fn new(shared: &Shared<T>) -> Self {
@@ -122,10 +151,16 @@ impl<T: Send + Sync> Kept<T> {
     /// What is published. One relaxed load and a comparison as long as nothing else is.
     #[inline(always)]
     fn load(&mut self, shared: &Shared<T>) -> &Arc<T> {
-        if shared.begun.load(order::SWAP_BEGUN) != self.seen {
+        if !self.is_published(shared) {
             self.look(shared);
         }
         &self.value
+    }
+
+    /// Whether nothing was published since it was loaded.
+    #[inline(always)]
+    fn is_published(&self, shared: &Shared<T>) -> bool {
+        shared.begun.load(order::SWAP_BEGUN) == self.seen
     }
 
     #[cold]
@@ -137,7 +172,7 @@ impl<T: Send + Sync> Kept<T> {
     }
 }
 
-impl<T: Send + Sync> Shared<T> {
+impl<T: Send + Sync + 'static> Shared<T> {
     /// What is published, and as how many publications.
     fn look(&self) -> (u64, Arc<T>) {
         // In this order: if as many have begun, later, as have ended, then none is under way.
@@ -150,12 +185,12 @@ impl<T: Send + Sync> Shared<T> {
 }
 
 /// A handle that keeps what it loaded last, and loads again when something else may be published.
-pub(crate) struct CellReader<T: Send + Sync> {
+pub(crate) struct CellReader<T: Send + Sync + 'static> {
     shared: Arc<Shared<T>>,
     kept: Kept<T>,
 }
 
-impl<T: Send + Sync> CellReader<T> {
+impl<T: Send + Sync + 'static> CellReader<T> {
     /// What is published. One relaxed load and a comparison as long as nothing else is.
     #[inline(always)]
     pub(crate) fn load(&mut self) -> &Arc<T> {
@@ -163,7 +198,7 @@ impl<T: Send + Sync> CellReader<T> {
     }
 }
 
-impl<T: Send + Sync> Clone for CellReader<T> {
+impl<T: Send + Sync + 'static> Clone for CellReader<T> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),

@@ -6,13 +6,13 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::{ArcSwap, Guard};
 use once_cell::race::OnceBox;
 use papaya::{Compute, Operation};
-use thread_local::ThreadLocal;
 
 use super::Keyed;
 use crate::spread::BuildSpread;
 
 pub(crate) use super::barrier::Barrier;
 pub(crate) use super::cell::{MutPtr, UnsafeCell};
+pub(crate) use super::own_slots::{Place, Slots};
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
 pub(crate) use std::thread;
 
@@ -230,50 +230,5 @@ impl<T> Lazy<T> {
 
     pub(crate) fn get_or_make(&self, make: impl FnOnce() -> T) -> &T {
         self.0.get_or_init(|| Box::new(make()))
-    }
-}
-
-/// A slot for each thread.
-pub(crate) struct Slots<T: Send> {
-    slots: ThreadLocal<T>,
-    new: fn() -> T,
-}
-
-impl<T: Send> Slots<T> {
-    pub(crate) fn new(new: fn() -> T) -> Self {
-        let slots = ThreadLocal::new();
-        Self { slots, new }
-    }
-
-    /// This thread's slot. `None` for a thread that is about to end and has none.
-    #[inline(always)]
-    pub(crate) fn mine(&self) -> Option<&T> {
-        match self.slots.get() {
-            Some(slot) => Some(slot),
-            None => self.make(),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn make(&self) -> Option<&T> {
-        std::thread_local! {
-            static ALIVE: Alive = const { Alive };
-        }
-        struct Alive;
-        impl Drop for Alive {
-            fn drop(&mut self) {}
-        }
-        // A slot belongs to a number that a thread has until it ends. One that has given it back already,
-        // in the middle of the destructors of its locals, gets no other.
-        ALIVE.try_with(|_| ()).ok()?;
-        Some(self.slots.get_or(self.new))
-    }
-
-    pub(crate) fn all(&self) -> impl Iterator<Item = &T>
-    where
-        T: Sync,
-    {
-        self.slots.iter()
     }
 }

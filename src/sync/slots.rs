@@ -13,13 +13,13 @@ use std::marker::PhantomData;
 use crossbeam_utils::CachePadded;
 
 use super::atomic::AtomicBool;
-use super::world::{Barrier, MutPtr, Slots, UnsafeCell};
+use super::world::{Barrier, MutPtr, Place, Slots, UnsafeCell};
 use super::{Mutex, fault, order};
 
 /// A value for each thread that ever [`enter`](Self::enter)s; none at first.
 ///
 /// A thread that ends leaves its slot, with what is in it, to the next one that begins.
-pub(crate) struct PerThread<T: Send> {
+pub(crate) struct PerThread<T: Send + 'static> {
     slots: Slots<CachePadded<Slot<T>>>,
     barrier: Barrier,
     /// One visitor at a time.
@@ -48,7 +48,7 @@ impl<T> Slot<T> {
     }
 }
 
-impl<T: Send> PerThread<T> {
+impl<T: Send + 'static> PerThread<T> {
     pub(crate) fn new() -> Self {
         Self {
             slots: Slots::new(Slot::new),
@@ -57,11 +57,16 @@ impl<T: Send> PerThread<T> {
         }
     }
 
+    /// What to [`enter`](Self::enter) by.
+    pub(crate) fn place(&self) -> Place {
+        self.slots.place()
+    }
+
     /// This thread's value, for as long as the guard is kept. `None` while it is visited, and inside of
     /// another guard of this thread's.
     #[inline(always)]
-    pub(crate) fn enter(&self) -> Option<Inside<'_, T>> {
-        let slot = self.slots.mine()?;
+    pub(crate) fn enter(&self, place: Place) -> Option<Inside<'_, T>> {
+        let slot = self.slots.mine(place)?;
         if slot.inside.load(order::OWN) {
             return None;
         }
@@ -167,7 +172,7 @@ mod tests {
             let owner = scope.spawn(|| {
                 let mut entered = 0;
                 while !done.load(Relaxed) {
-                    if let Some(mut mine) = slots.enter() {
+                    if let Some(mut mine) = slots.enter(slots.place()) {
                         count(mine.value());
                         entered += 1;
                     }
@@ -199,7 +204,7 @@ mod tests {
         for n in 0..2000 {
             thread::scope(|scope| {
                 scope.spawn(|| {
-                    let mut mine = slots.enter().unwrap();
+                    let mut mine = slots.enter(slots.place()).unwrap();
                     *mine.value() = Some(n);
                 });
             });

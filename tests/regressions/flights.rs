@@ -1,5 +1,6 @@
 //! Bugs of single flight: keys that stay dead, waiters that hang, loads that are repeated.
 
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -72,6 +73,7 @@ fn go_33519_a_panic_of_the_leader_with_waiters() {
 fn go_33519_a_panic_of_a_call_time_leader_with_waiters() {
     bounded(|| {
         let bucket = Numbers::builder("call").build().unwrap();
+        bucket.set(9, 9);
         let (door, joining) = (Door::closed(), Door::closed());
         let (calling, at) = (bucket.clone(), door.clone());
         let leader = Task::spawn(move || {
@@ -84,8 +86,9 @@ fn go_33519_a_panic_of_a_call_time_leader_with_waiters() {
         door.await_waiting(1);
         let (calling, at) = (bucket.clone(), joining.clone());
         let joined = Task::spawn(move || {
-            // It has joined when it asks its iterator for more.
-            let keys = [&1, &2].into_iter().inspect(|key| {
+            // It has joined when it asks its iterator for the last: keys are looked up some at a time.
+            let keys = iter::once(&1).chain(iter::repeat_n(&9, 99)).chain([&2]);
+            let keys = keys.inspect(|key| {
                 if **key == 2 {
                     at.pass();
                 }

@@ -141,8 +141,10 @@ fn go_67087_the_thread_of_the_leader_ends() {
         let door = Door::closed();
         let (asking, at) = (bucket.clone(), door.clone());
         let leader = std::thread::spawn(move || {
-            let keys = [&1, &2].into_iter().inspect(|key| {
-                if **key == 2 {
+            // Keys are looked up some at a time: by the last one the first are in flight.
+            let keys: Vec<u64> = (1..=100).collect();
+            let keys = keys.iter().inspect(|key| {
+                if **key == 100 {
                     at.pass();
                     panic!("the end of this thread");
                 }

@@ -129,6 +129,10 @@ pub(crate) struct Slots<T> {
     owners: Unseen<Vec<thread::ThreadId>>,
 }
 
+/// Where a real thread looks first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place;
+
 /// As many threads as use slots in a model.
 const SLOTS: usize = 2;
 
@@ -141,7 +145,11 @@ impl<T> Slots<T> {
         }
     }
 
-    pub(crate) fn mine(&self) -> Option<&T> {
+    pub(crate) fn place(&self) -> Place {
+        Place
+    }
+
+    pub(crate) fn mine(&self, _: Place) -> Option<&T> {
         if self.slots.is_empty() {
             return None;
         }
