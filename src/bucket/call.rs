@@ -57,12 +57,7 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         let hash = self.core.store.hash(key);
         match self.core.store.peek(self.place, hash, key) {
             Some(value) => Some(value),
-            None => self
-                .core
-                .loads
-                .fetch(hash, key, self.limit)
-                .ok()?
-                .into_value(),
+            None => self.core.load(hash, key, self.limit),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The parts of one bucket, and its end.
 
+use std::borrow::Borrow;
 use std::time::Duration;
 
 use super::threads::Threads;
@@ -59,6 +60,17 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
             threads,
             ended,
         }
+    }
+
+    /// The value of a key that was not found, loaded. Apart from where it was not found, to keep hits short.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn load<Q>(&self, hash: u64, key: &Q, limit: Duration) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.loads.fetch(hash, key, limit).ok()?.into_value()
     }
 
     /// Whether the current thread is the refresher, which must not wait for itself.

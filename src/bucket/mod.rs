@@ -115,7 +115,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// Wait-free; allocates nothing on a hit from the snapshot, but for a thread's first, and clones the value.
     /// Nearly as fast as through a [`Reader`].
     #[doc(alias = "cached")]
-    #[inline]
+    #[inline(always)]
     pub fn peek<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -151,13 +151,18 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// # Blocking
     ///
     /// A hit never blocks. A miss waits for its load, for the bucket's wait limit at most.
-    #[inline]
+    #[inline(always)]
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        self.call().get(key)
+        let store = &self.core.store;
+        let hash = store.hash(key);
+        match store.peek(self.place, hash, key) {
+            Some(value) => Some(value),
+            None => self.core.load(hash, key, self.core.config.wait_limit),
+        }
     }
 
     /// The value of a key, cached or loaded, and where it came from.

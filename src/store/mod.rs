@@ -121,7 +121,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     }
 
     /// The value of a key, if it is cached.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn peek<Q>(&self, place: Place, hash: u64, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
