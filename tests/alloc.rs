@@ -71,6 +71,7 @@ fn g1_a_hit_allocates_and_frees_nothing() {
         "fetch",
         counted(|key| bucket.fetch(&key).unwrap().into_value()),
     );
+    assert_nothing("with", counted(|key| bucket.with(&key, |value| *value)));
     assert_nothing(
         "contains",
         counted(|key| bucket.contains(&key).then_some(key)),

@@ -85,11 +85,7 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
     {
-        let fetched = self.fetch_many(keys);
-        fetched
-            .into_iter()
-            .map(|fetched| fetched.ok().and_then(Fetched::into_value))
-            .collect()
+        self.core.loads.get_many(keys.into_iter(), self.limit)
     }
 
     /// As [`Bucket::fetch_many`](super::Bucket::fetch_many).

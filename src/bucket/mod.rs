@@ -125,16 +125,39 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         store.peek(self.place, store.hash(key), key)
     }
 
+    /// What `read` makes of the value of a key, if it is cached. As [`peek`](Self::peek), without the clone.
+    ///
+    /// The value stays as it is while `read` runs, whatever is written or published meanwhile, and a table that was
+    /// replaced is kept in memory for as long. `read` may use the bucket.
+    ///
+    /// ```
+    /// let bucket = larder::Bucket::<u32, String>::builder("texts").build()?;
+    /// bucket.set(1, "a long text".into());
+    /// assert_eq!(bucket.with(&1, |text| text.len()), Some(11));
+    /// assert_eq!(bucket.with(&2, |text| text.len()), None);
+    /// # Ok::<(), larder::BuildError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `read` does.
+    #[inline(always)]
+    pub fn with<Q, R>(&self, key: &Q, read: impl FnOnce(&V) -> R) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let store = &self.core.store;
+        store.with(self.place, store.hash(key), key, read)
+    }
+
     /// Whether a key is cached. As [`peek`](Self::peek), without the clone.
     pub fn contains<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.core
-            .store
-            .view()
-            .is_present(self.core.store.hash(key), key)
+        self.with(key, |_| ()).is_some()
     }
 
     /// A handle for one thread: the fastest read.

@@ -13,13 +13,9 @@ use crate::error::Error;
 use crate::events::Event;
 use crate::fetched::{Fetched, Origin};
 use crate::loader::Outcome;
-use crate::store::{Found, LiveLoad};
+use crate::store::{Found, Groups, LiveLoad};
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
-
-/// Of so many keys the table's entries are looked at in a row, with nothing between: then the processor does not
-/// wait for one before it looks for the next.
-const AT_ONCE: usize = 32;
 
 /// Flights that were asked for, and keys that found no room in the queue.
 pub(crate) struct Requested<K, V> {
@@ -45,19 +41,12 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             loads: self,
             flights: Vec::new(),
         };
-        // Some iterators go on after their end.
-        let mut keys = keys.fuse();
-        let mut looked = Vec::with_capacity(AT_ONCE.min(keys.size_hint().0));
-        loop {
-            looked.extend(keys.by_ref().take(AT_ONCE).map(|key| {
-                let hash = self.store.hash(key);
-                (hash, key, view.hit(hash, key))
-            }));
-            if looked.is_empty() {
-                break;
-            }
+        let mut groups = Groups::new(keys, |key: &Q| self.store.hash(key));
+        let mut hits = Vec::new();
+        while let Some(group) = groups.next() {
+            view.current.table.hits(group, &mut hits);
             let _held = self.in_flight.hold();
-            for (hash, key, hit) in looked.drain(..) {
+            for (&(hash, key), hit) in group.iter().zip(&hits) {
                 let found = hit.map_or_else(|| view.beyond_hit(hash, key), Found::Table);
                 if let Some(value) = found.value() {
                     answers.push(Ok(Fetched::new(Some(value.clone()), Origin::Hit)));
@@ -79,7 +68,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 }));
             }
         }
-        drop(looked);
+        drop(hits);
         // Not held while we wait: a view keeps what was replaced since from being freed.
         drop(view);
         led.push(Urgency::Miss);
@@ -90,6 +79,34 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             answers[at] = self.wait(&flight, leads, deadline);
         }
         answers
+    }
+
+    /// The values of many keys: hits from one view, and [`fetch_many`](Self::fetch_many) for the others.
+    pub(crate) fn get_many<'q, Q>(
+        &self,
+        keys: impl Iterator<Item = &'q Q>,
+        limit: Duration,
+    ) -> Vec<Option<V>>
+    where
+        K: Borrow<Q>,
+        Q: std::hash::Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
+    {
+        let mut values = Vec::with_capacity(keys.size_hint().0);
+        let mut missed = Vec::new();
+        let hash = |key: &Q| self.store.hash(key);
+        self.store.view().get_many(keys, hash, |key, found| {
+            if found.is_none() {
+                missed.push((values.len(), key));
+            }
+            values.push(found.cloned());
+        });
+        if !missed.is_empty() {
+            let fetched = self.fetch_many(missed.iter().map(|&(_, key)| key), limit);
+            for ((at, _), fetched) in missed.into_iter().zip(fetched) {
+                values[at] = fetched.ok().and_then(Fetched::into_value);
+            }
+        }
+        values
     }
 
     /// The value of a key that was not found in a view.

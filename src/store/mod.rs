@@ -8,6 +8,7 @@ mod by_hash;
 mod echo;
 pub(crate) mod fold;
 mod gate;
+mod many;
 mod number;
 mod overlay;
 mod retired;
@@ -25,6 +26,7 @@ use self::number::Numbers;
 use self::overlay::Overlay;
 
 pub(crate) use self::gate::inside as inside_a_write;
+pub(crate) use self::many::Groups;
 pub(crate) use self::number::LiveLoad;
 use self::overlay::Nudge;
 pub(crate) use self::overlay::Write;
@@ -131,6 +133,29 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             place,
             |view| view.current.table.hit_or(hash, key, || None).cloned(),
             |view| view.value(hash, key),
+        )
+    }
+
+    /// What `read` makes of the value of a key, if it is cached.
+    #[inline(always)]
+    pub(crate) fn with<Q, R>(
+        &self,
+        place: Place,
+        hash: u64,
+        key: &Q,
+        read: impl FnOnce(&V) -> R,
+    ) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        // Both ways want it, and one is gone.
+        let read = std::cell::Cell::new(Some(read));
+        let once = |value: Option<&V>| value.and_then(|value| Some(read.take()?(value)));
+        self.cell.read(
+            place,
+            |view| once(view.current.table.hit_or(hash, key, || None)),
+            |view| once(view.get(hash, key)),
         )
     }
 

@@ -2,7 +2,8 @@
 //!
 //! The short way of a lookup is the hottest code of all. It leaves out two bounds checks: with them a `Reader` takes
 //! 1.20, 1.14 and 1.23 times a bare map's time for 1,000, 64,000 and a million entries, and 1.02, 0.99 and 1.09
-//! times without (medians of three runs in one loop that calls the read).
+//! times without (medians of three runs in one loop that calls the read). And it asks for entries ahead of time: of a
+//! million, `get_many` finds 64 in 35 ns a key without that, and in 23 with it (four runs of each in turn).
 
 #![allow(unsafe_code, reason = "see above; each block has its argument")]
 
@@ -12,6 +13,7 @@ use crate::sync::{
     atomic::{AtomicU64, AtomicUsize},
     fault, order,
 };
+use crate::table::AT_ONCE;
 use crate::table::entries::Entries;
 use crate::table::shape::{Shape, bucket};
 
@@ -108,6 +110,44 @@ impl<K, V> Level<K, V> {
         }
     }
 
+    /// The short way for [`AT_ONCE`] keys or fewer. First where they are, and then what is there: so it waits for
+    /// all of them at a time.
+    pub(super) fn hits<'a, Q>(
+        &'a self,
+        asked: &[(u64, &Q)],
+        mut each: impl FnMut(Result<&'a V, NoHit>),
+    ) where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let mut slots = [0; AT_ONCE];
+        for (slot, (hash, _)) in slots.iter_mut().zip(asked) {
+            *slot = self.slot(*hash);
+            self.prefetch(*slot);
+        }
+        // Once for all of them: they are read as of now.
+        let open = self.open.load(order::MARK_LOOK);
+        for (&slot, (_, key)) in slots.iter().zip(asked) {
+            let candidate = self.entries.candidate(slot);
+            each(match candidate {
+                _ if slot >= open => Err(NoHit::Closed),
+                Some((known, value)) if known.borrow() == *key => Ok(value),
+                _ => Err(NoHit::Absent),
+            });
+        }
+    }
+
+    /// Has the processor fetch what is in a slot, and does not wait for it.
+    #[inline(always)]
+    fn prefetch(&self, slot: usize) {
+        let entry: *const u8 = if const { Entries::<K, V>::FILLED } {
+            self.entries.filled().as_ptr().wrapping_add(slot).cast()
+        } else {
+            self.entries.spaced().as_ptr().wrapping_add(slot).cast()
+        };
+        prefetch(entry);
+    }
+
     /// The value of a key that is here, marked or not.
     #[inline(always)]
     pub(super) fn get<Q>(&self, hash: u64, key: &Q) -> Option<&V>
@@ -151,6 +191,18 @@ impl<K, V> Level<K, V> {
         }
     }
 }
+
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[inline(always)]
+fn prefetch(at: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    // SAFETY: a hint, which reads nothing and does not fail, wherever it points.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+}
+
+/// What other processors have for this is not in stable Rust.
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+fn prefetch(_: *const u8) {}
 
 /// One bit for each slot or entry.
 pub(super) struct Marks(Box<[AtomicU64]>);

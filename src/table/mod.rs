@@ -31,6 +31,9 @@ use crate::spread::spread;
 use crate::table::level::{Level, NoHit};
 use crate::table::list::List;
 
+/// As many keys can be looked up together: more than a processor waits for at a time.
+pub(crate) const AT_ONCE: usize = 32;
+
 /// One key's part in [`Table::patched`]: its new value, or that it goes.
 #[derive(Clone, Debug)]
 pub(crate) struct Change<K, V> {
@@ -141,6 +144,27 @@ impl<K, V> Table<K, V> {
         Q: Eq + ?Sized,
     {
         self.first.hit(hash, key, |_| otherwise())
+    }
+
+    /// [`hit`](Self::hit) for [`AT_ONCE`] keys or fewer, each with its hash, in their order.
+    pub(crate) fn hits<'a, Q>(&'a self, asked: &[(u64, &Q)], found: &mut Vec<Option<&'a V>>)
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        found.clear();
+        let mut closed = false;
+        self.first.hits(asked, |hit| {
+            closed |= matches!(hit, Err(NoHit::Closed));
+            found.push(hit.ok());
+        });
+        if closed {
+            let each = asked
+                .iter()
+                .map(|&(hash, key)| self.hit_otherwise(hash, key));
+            found.clear();
+            found.extend(each);
+        }
     }
 
     /// The same where something is marked, or all entries are in the second level. Not that rare, but a jump

@@ -12,7 +12,7 @@ use std::thread;
 
 use proptest::prelude::*;
 
-use crate::table::{Change, Table};
+use crate::table::{AT_ONCE, Change, Table};
 
 type HashOf = fn(&u64) -> u64;
 
@@ -85,6 +85,18 @@ where
         assert!(hit.is_none() || hit == live, "hit {key}");
         let any = entry.map(|(value, _)| value);
         assert_eq!(table.find_any(hash_of(&key), &key), any, "find_any {key}");
+    }
+    let all: Vec<u64> = (0..keys).collect();
+    let mut together = Vec::new();
+    // Groups that are full, and one that is not.
+    for group in all.chunks(AT_ONCE) {
+        let asked: Vec<_> = group.iter().map(|key| (hash_of(key), key)).collect();
+        table.hits(&asked, &mut together);
+        let alone: Vec<_> = asked
+            .iter()
+            .map(|&(hash, key)| table.hit(hash, key))
+            .collect();
+        assert_eq!(together, alone, "hits {group:?}");
     }
     let mut seen = HashMap::new();
     for (&key, value) in table.iter() {

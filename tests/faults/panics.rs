@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use larder::{Bucket, ErrorKind};
 
-use crate::common::{Census, Citizen, PATIENCE, Task, bounded};
+use crate::common::{Census, Citizen, PATIENCE, Task, bounded, eventually};
 
 /// Which operation panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -394,4 +394,23 @@ fn a_drop_of_a_value_that_panics_leaves_nobody_of_its_batch_behind() {
         }
         lit.store(false, Ordering::SeqCst);
     }
+}
+
+/// It unwinds out of the middle of a read, which is over then: the next one is as fast and as fresh, and what it had
+/// read is let go of.
+#[test]
+fn who_panics_while_reading_without_a_clone_leaves_nothing_behind() {
+    bounded(|| {
+        let census = Census::new();
+        let bucket = Bucket::<u64, Citizen>::builder("with").build().unwrap();
+        bucket.set(1, census.citizen(1));
+        bucket.publish().unwrap();
+        let reading = || bucket.with(&1, |_| panic!("planned"));
+        assert!(catch_unwind(AssertUnwindSafe(reading)).is_err());
+        assert_eq!(bucket.with(&1, |citizen| citizen.number), Some(1));
+        bucket.invalidate(&1);
+        bucket.publish().unwrap();
+        assert_eq!(bucket.with(&1, |citizen| citizen.number), None);
+        eventually("nobody is left", || census.alive() == 0);
+    });
 }

@@ -219,6 +219,30 @@ fn the_iterators_and_keys_of_a_caller_may_call_the_bucket() {
     });
 }
 
+/// It runs in the middle of a read, of a value that is replaced meanwhile.
+#[test]
+fn who_reads_without_a_clone_may_do_anything_to_the_bucket() {
+    bounded(|| {
+        let bucket = Bucket::<u64, String>::builder("with").build().unwrap();
+        bucket.set(1, "one".into());
+        bucket.publish().unwrap();
+        let read = bucket.with(&1, |one| {
+            bucket.set(1, "uno".into());
+            bucket.publish().unwrap();
+            assert_eq!(bucket.peek(&1).as_deref(), Some("uno"));
+            let inner = bucket.with(&1, |uno| {
+                bucket.with(&1, |same| (uno.clone(), same.clone()))
+            });
+            assert_eq!(inner.flatten(), Some(("uno".into(), "uno".into())));
+            bucket.clear().unwrap();
+            assert_eq!(bucket.with(&1, String::len), None);
+            one.clone()
+        });
+        assert_eq!(read.as_deref(), Some("one"));
+        assert_eq!(bucket.peek(&1), None);
+    });
+}
+
 #[test]
 fn a_call_time_loader_may_do_anything_to_its_bucket() {
     for (name, meddle, left) in MEDDLINGS {

@@ -382,7 +382,7 @@ fn g6_who_joined_a_load_that_its_caller_gave_up_is_told_so() {
                     panic!("in the caller's iterator");
                 }
             });
-            let call = || asking.get_many(keys);
+            let call = || asking.fetch_many(keys);
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err()
         });
         leading.await_waiting(1);

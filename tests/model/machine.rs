@@ -459,6 +459,8 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 expected,
                 "reader.get({key}) {when}"
             );
+            let with = self.bucket.with(&key, |value| *value);
+            assert_eq!(with, expected, "with({key}) {when}");
             assert_eq!(
                 self.bucket.contains(&key),
                 expected.is_some(),
@@ -472,6 +474,14 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             };
             assert_eq!(state, rest, "load_state({key}) {when}");
         }
+        // More than are looked up together, and some twice.
+        let keys: Vec<u8> = (0..KEYS).cycle().take(5 * usize::from(KEYS) / 2).collect();
+        let expected: Vec<_> = keys.iter().map(|key| self.cached.get(key)).collect();
+        assert_eq!(
+            self.reader.get_many(&keys),
+            expected,
+            "reader.get_many {when}"
+        );
         let cached: Vec<u8> = self.cached.keys().copied().collect();
         let many: Vec<_> = self
             .bucket

@@ -1,0 +1,55 @@
+//! Many keys at once: as many are looked up together as a processor fetches at a time.
+
+use std::borrow::Borrow;
+use std::iter::Fuse;
+
+use super::View;
+use crate::table::AT_ONCE;
+
+/// Keys on their way to a lookup, with their hashes, some at a time.
+pub(crate) struct Groups<'q, Q: ?Sized, I, H> {
+    /// Some iterators go on after their end.
+    keys: Fuse<I>,
+    hash: H,
+    group: Vec<(u64, &'q Q)>,
+}
+
+impl<'q, Q: ?Sized, I: Iterator<Item = &'q Q>, H: Fn(&Q) -> u64> Groups<'q, Q, I, H> {
+    pub(crate) fn new(keys: I, hash: H) -> Self {
+        Self {
+            group: Vec::with_capacity(AT_ONCE.min(keys.size_hint().0)),
+            keys: keys.fuse(),
+            hash,
+        }
+    }
+
+    /// The next of them, or none at the end.
+    pub(crate) fn next(&mut self) -> Option<&[(u64, &'q Q)]> {
+        let hashed = |key| ((self.hash)(key), key);
+        self.group.clear();
+        self.group
+            .extend(self.keys.by_ref().take(AT_ONCE).map(hashed));
+        (!self.group.is_empty()).then_some(&self.group)
+    }
+}
+
+impl<K: Eq, V> View<K, V> {
+    /// Calls `each` for every key, in their order, with its value, if it is cached.
+    pub(crate) fn get_many<'a, 'q, Q: Eq + ?Sized + 'q>(
+        &'a self,
+        keys: impl Iterator<Item = &'q Q>,
+        hash: impl Fn(&Q) -> u64,
+        mut each: impl FnMut(&'q Q, Option<&'a V>),
+    ) where
+        K: Borrow<Q>,
+    {
+        let mut groups = Groups::new(keys, hash);
+        let mut hits = Vec::with_capacity(groups.group.capacity());
+        while let Some(group) = groups.next() {
+            self.current.table.hits(group, &mut hits);
+            for (&(hash, key), &hit) in group.iter().zip(&hits) {
+                each(key, hit.or_else(|| self.beyond_hit(hash, key).value()));
+            }
+        }
+    }
+}
