@@ -131,7 +131,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     {
         self.cell.read(
             place,
-            |view| view.current.table.hit_or(hash, key, || None).cloned(),
+            |view| view.unmarked(hash, key).cloned(),
             |view| view.value(hash, key),
         )
     }
@@ -154,7 +154,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         let once = |value: Option<&V>| value.and_then(|value| Some(read.take()?(value)));
         self.cell.read(
             place,
-            |view| once(view.current.table.hit_or(hash, key, || None)),
+            |view| once(view.unmarked(hash, key)),
             |view| once(view.get(hash, key)),
         )
     }

@@ -7,7 +7,7 @@ use super::echo::Echo;
 use super::gate::Gate;
 use super::overlay::{Overlay, Write};
 use crate::sync::Arc;
-use crate::table::Table;
+use crate::table::{NoHit, Table};
 
 /// A table with its place in the order of publications.
 pub(crate) struct Generation<K, V> {
@@ -99,6 +99,16 @@ impl<K: Eq, V> View<K, V> {
         self.current.table.hit(hash, key)
     }
 
+    /// The shortest way, which finds nothing where anything is marked.
+    #[inline(always)]
+    pub(super) fn unmarked<Q>(&self, hash: u64, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.current.table.hit_or(hash, key, |_| None)
+    }
+
     /// The value of a key, if it is cached, borrowed.
     #[inline(always)]
     pub(crate) fn get<Q>(&self, hash: u64, key: &Q) -> Option<&V>
@@ -106,18 +116,32 @@ impl<K: Eq, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let beyond = || self.value_beyond_hit(hash, key);
-        self.current.table.hit_or(hash, key, beyond)
+        let otherwise = |why| self.get_otherwise(why, hash, key);
+        self.current.table.hit_or(hash, key, otherwise)
     }
 
     #[cold]
     #[inline(never)]
-    fn value_beyond_hit<Q>(&self, hash: u64, key: &Q) -> Option<&V>
+    fn get_otherwise<Q>(&self, why: NoHit, hash: u64, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.beyond_hit(hash, key).value()
+        match self.current.table.find_first(why, key) {
+            Some((value, false)) => Some(value),
+            _ => self.get_late(why, hash, key),
+        }
+    }
+
+    /// Apart, as it uses more registers, which have to be saved.
+    #[inline(never)]
+    fn get_late<Q>(&self, why: NoHit, hash: u64, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let found = self.current.table.find_after(why, hash, key);
+        self.beyond_table(found, hash, key).value()
     }
 
     /// Where the hit path found nothing: the overlays, newest first, then the table's entry even if it
@@ -129,6 +153,20 @@ impl<K: Eq, V> View<K, V> {
         Q: Eq + ?Sized,
     {
         let found = self.current.table.find(hash, key);
+        self.beyond_table(found, hash, key)
+    }
+
+    #[inline]
+    fn beyond_table<'a, Q>(
+        &'a self,
+        found: Option<(&'a V, bool)>,
+        hash: u64,
+        key: &Q,
+    ) -> Found<'a, V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
         match found {
             Some((value, false)) => Found::Table(value),
             _ => match (self.overlaid(hash, key), found) {

@@ -30,11 +30,11 @@ pub(super) struct Level<K, V> {
 
 /// Why the short way ends without a value.
 #[derive(Clone, Copy)]
-pub(super) enum NoHit {
+pub(crate) enum NoHit {
     /// The key is not here.
     Absent,
-    /// Something is marked, or nothing is here.
-    Closed,
+    /// Something is marked, or nothing is here. The key may be in this slot.
+    Closed(usize),
 }
 
 impl<K, V> Level<K, V> {
@@ -96,7 +96,7 @@ impl<K, V> Level<K, V> {
     {
         let slot = self.slot(hash);
         if slot >= self.open.load(order::MARK_LOOK) {
-            return otherwise(NoHit::Closed);
+            return otherwise(NoHit::Closed(slot));
         }
         // SAFETY, of both: `open` is 0 or the number of slots, and `slot` is below it.
         let candidate = if const { Entries::<K, V>::FILLED } {
@@ -115,7 +115,7 @@ impl<K, V> Level<K, V> {
     pub(super) fn hits<'a, Q>(
         &'a self,
         asked: &[(u64, &Q)],
-        mut each: impl FnMut(Result<&'a V, NoHit>),
+        mut each: impl FnMut(usize, Result<&'a V, NoHit>),
     ) where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -127,13 +127,14 @@ impl<K, V> Level<K, V> {
         }
         // Once for all of them: they are read as of now.
         let open = self.open.load(order::MARK_LOOK);
-        for (&slot, (_, key)) in slots.iter().zip(asked) {
+        for (at, (&slot, (_, key))) in slots.iter().zip(asked).enumerate() {
             let candidate = self.entries.candidate(slot);
-            each(match candidate {
-                _ if slot >= open => Err(NoHit::Closed),
+            let hit = match candidate {
+                _ if slot >= open => Err(NoHit::Closed(slot)),
                 Some((known, value)) if known.borrow() == *key => Ok(value),
                 _ => Err(NoHit::Absent),
-            });
+            };
+            each(at, hit);
         }
     }
 
@@ -155,7 +156,17 @@ impl<K, V> Level<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let (known, value) = self.entries.candidate(self.slot(hash))?;
+        self.in_slot(self.slot(hash), key)
+    }
+
+    /// The value of a key that is in this slot, marked or not.
+    #[inline(always)]
+    pub(super) fn in_slot<Q>(&self, slot: usize, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let (known, value) = self.entries.candidate(slot)?;
         (known.borrow() == key).then_some(value)
     }
 
@@ -172,7 +183,7 @@ impl<K, V> Level<K, V> {
 
     /// The only slot where a key with this hash can be, if there are slots.
     #[inline(always)]
-    fn slot(&self, hash: u64) -> usize {
+    pub(super) fn slot(&self, hash: u64) -> usize {
         let bucket = bucket(hash, self.pilots.len());
         // SAFETY: there is always a pilot, and `bucket`, their number times a fraction that is less than
         // one, is below it.

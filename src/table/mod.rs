@@ -28,7 +28,9 @@ use std::borrow::Borrow;
 
 use crate::contain::drop_contained;
 use crate::spread::spread;
-use crate::table::level::{Level, NoHit};
+use crate::table::level::Level;
+
+pub(crate) use crate::table::level::NoHit;
 use crate::table::list::List;
 
 /// As many keys can be looked up together: more than a processor waits for at a time.
@@ -124,26 +126,39 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.first.hit(hash, key, |why| match why {
-            NoHit::Absent => None,
-            NoHit::Closed => self.hit_otherwise(hash, key),
-        })
+        self.hit_or(hash, key, |why| self.unmarked_after(why, hash, key))
     }
 
-    /// The short way alone, and `otherwise` for all else: shorter code than a look at what
-    /// [`hit`](Self::hit) returns.
+    /// The same, and what `otherwise` says where it finds nothing, which is told why. Called from inside, this makes
+    /// for shorter code than a look at what is returned.
     #[inline(always)]
     pub(crate) fn hit_or<'a, Q>(
         &'a self,
         hash: u64,
         key: &Q,
-        otherwise: impl FnOnce() -> Option<&'a V>,
+        otherwise: impl FnOnce(NoHit) -> Option<&'a V>,
     ) -> Option<&'a V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.first.hit(hash, key, |_| otherwise())
+        self.first.hit(hash, key, otherwise)
+    }
+
+    /// Where something is marked, or all entries are in the second level. Not that rare, but a jump around it is one
+    /// of the few instructions of the short way.
+    #[cold]
+    #[inline(never)]
+    fn unmarked_after<Q>(&self, why: NoHit, hash: u64, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        if matches!(why, NoHit::Absent) {
+            return None;
+        }
+        let (value, marked) = self.find_after(why, hash, key)?;
+        (!marked).then_some(value)
     }
 
     /// [`hit`](Self::hit) for [`AT_ONCE`] keys or fewer, each with its hash, in their order.
@@ -153,35 +168,13 @@ impl<K, V> Table<K, V> {
         Q: Eq + ?Sized,
     {
         found.clear();
-        let mut closed = false;
-        self.first.hits(asked, |hit| {
-            closed |= matches!(hit, Err(NoHit::Closed));
-            found.push(hit.ok());
+        self.first.hits(asked, |at, hit| {
+            let (hash, key) = asked[at];
+            found.push(
+                hit.or_else(|why| self.unmarked_after(why, hash, key).ok_or(()))
+                    .ok(),
+            );
         });
-        if closed {
-            let each = asked
-                .iter()
-                .map(|&(hash, key)| self.hit_otherwise(hash, key));
-            found.clear();
-            found.extend(each);
-        }
-    }
-
-    /// The same where something is marked, or all entries are in the second level. Not that rare, but a jump
-    /// around it is one of the few instructions of the short way.
-    #[cold]
-    #[inline(never)]
-    fn hit_otherwise<Q>(&self, hash: u64, key: &Q) -> Option<&V>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        let (level, slot) = match self.first.position(hash, key) {
-            Some(slot) => (&self.first, slot),
-            None => (&self.second, self.second.position(spread(hash), key)?),
-        };
-        let (_, value) = level.entries().candidate(slot)?;
-        (!level.is_marked(slot)).then_some(value)
     }
 
     /// Returns the value of a key that is here, and whether it is marked.
@@ -190,13 +183,53 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let found = self.locate(hash, key)?;
-        let marked = match found {
-            Found::First(slot) => self.first.is_marked(slot),
-            Found::Second(slot) => self.second.is_marked(slot),
-            Found::Last(index) => self.last.marks.has(index),
+        let slot = self.first.slot(hash);
+        self.find_after(NoHit::Closed(slot), hash, key)
+    }
+
+    /// [`find`](Self::find) after [`hit_or`](Self::hit_or), which knows where to look, or not to, already.
+    #[inline]
+    pub(crate) fn find_after<Q>(&self, why: NoHit, hash: u64, key: &Q) -> Option<(&V, bool)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        match self.find_first(why, key) {
+            None => self.find_late(hash, key),
+            found => found,
+        }
+    }
+
+    /// The same in the first level only.
+    #[inline]
+    pub(crate) fn find_first<Q>(&self, why: NoHit, key: &Q) -> Option<(&V, bool)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let NoHit::Closed(slot) = why else {
+            return None;
         };
-        Some((self.value(found)?, marked))
+        let value = self.first.in_slot(slot, key)?;
+        Some((value, self.first.is_marked(slot)))
+    }
+
+    /// What is not in the first level.
+    #[cold]
+    #[inline(never)]
+    fn find_late<Q>(&self, hash: u64, key: &Q) -> Option<(&V, bool)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let mixed = spread(hash);
+        let slot = self.second.slot(mixed);
+        if let Some(value) = self.second.in_slot(slot, key) {
+            return Some((value, self.second.is_marked(slot)));
+        }
+        let index = self.last.position(mixed, key)?;
+        let (_, value) = self.last.entries().get(index)?;
+        Some((value, self.last.marks.has(index)))
     }
 
     /// Returns the value of a key that is here, marked or not.
@@ -208,18 +241,8 @@ impl<K, V> Table<K, V> {
     {
         match self.first.get(hash, key) {
             Some(value) => Some(value),
-            None => self.find_any_otherwise(hash, key),
+            None => self.find_late(hash, key).map(|(value, _)| value),
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn find_any_otherwise<Q>(&self, hash: u64, key: &Q) -> Option<&V>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        self.value(self.locate(hash, key)?)
     }
 
     /// Marks a key's entry; returns whether the key is here.
@@ -252,15 +275,6 @@ impl<K, V> Table<K, V> {
             return Some(Found::Second(slot));
         }
         self.last.position(mixed, key).map(Found::Last)
-    }
-
-    fn value(&self, found: Found) -> Option<&V> {
-        let entry = match found {
-            Found::First(slot) => self.first.entries().candidate(slot),
-            Found::Second(slot) => self.second.entries().candidate(slot),
-            Found::Last(index) => self.last.entries().get(index),
-        };
-        entry.map(|(_, value)| value)
     }
 
     /// Iterates over all entries, also marked ones, in table order.
