@@ -255,7 +255,8 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
     fn answer_present(&mut self) -> Option<u64> {
         let loads = self.loads;
         let view = loads.store.view();
-        // All of them, with nothing between: see `AT_ONCE`. Nearly always there is nothing.
+        // All of them, with nothing between: then the processor does not wait for one before it looks for the
+        // next. Nearly always there is nothing.
         let nothing = contained(|| {
             let mut flights = self.flights.iter();
             flights.all(|flight| view.has_nothing(flight.hash(), flight.key(), flight.not_in))

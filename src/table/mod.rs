@@ -77,13 +77,6 @@ pub(crate) struct Table<K, V> {
     last: List<K, V>,
 }
 
-/// Where an entry is.
-enum Found {
-    First(usize),
-    Second(usize),
-    Last(usize),
-}
-
 impl<K, V> Table<K, V> {
     /// A table without entries.
     pub(crate) fn empty() -> Self {
@@ -253,28 +246,17 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        match self.locate(hash, key) {
-            Some(Found::First(slot)) => self.first.mark(slot),
-            Some(Found::Second(slot)) => self.second.mark(slot),
-            Some(Found::Last(index)) => self.last.marks.set(index),
-            None => return false,
-        }
-        true
-    }
-
-    fn locate<Q>(&self, hash: u64, key: &Q) -> Option<Found>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
         if let Some(slot) = self.first.position(hash, key) {
-            return Some(Found::First(slot));
+            self.first.mark(slot);
+            return true;
         }
         let mixed = spread(hash);
         if let Some(slot) = self.second.position(mixed, key) {
-            return Some(Found::Second(slot));
+            self.second.mark(slot);
+            return true;
         }
-        self.last.position(mixed, key).map(Found::Last)
+        let index = self.last.position(mixed, key);
+        index.map(|index| self.last.marks.set(index)).is_some()
     }
 
     /// Iterates over all entries, also marked ones, in table order.
