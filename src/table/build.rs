@@ -1,7 +1,8 @@
-//! Building: items are sent to the parts of a level where they belong, and placed part by part.
+//! Building: pairs are sent to the parts of a level where they belong, and placed part by part.
 
 use crate::contain::drop_contained;
-use crate::table::entries::Draft;
+use crate::spread::spread;
+use crate::table::entries::{Draft, Entries};
 use crate::table::level::Level;
 use crate::table::list::List;
 use crate::table::place::{Place, Placer};
@@ -47,7 +48,7 @@ where
     K: Clone + Eq,
     V: Clone,
 {
-    let (first, spilled) = build_level(items, count);
+    let (first, spilled) = build_level(items, count, hash_of);
     with_rest(first, spilled, hash_of)
 }
 
@@ -64,7 +65,7 @@ where
 {
     if !is_too_much(spilled.len(), first.entries().len()) {
         let count = spilled.len();
-        let (second, last) = build_rest(spilled.into_iter().map(Item::mixed), count);
+        let (second, last) = build_rest(spilled.into_iter().map(Item::mixed), count, hash_of);
         return Table {
             first,
             second,
@@ -76,7 +77,7 @@ where
     let count = first.entries().len() + spilled.len();
     let placed = first.into_entries().map(|pair| item(pair, hash_of));
     let items = placed.chain(spilled).map(Item::mixed);
-    let (second, last) = build_rest(items, count);
+    let (second, last) = build_rest(items, count, hash_of);
     Table {
         first: Level::empty(),
         second,
@@ -90,43 +91,67 @@ pub(super) fn is_too_much(spilled: usize, placed: usize) -> bool {
 }
 
 /// Builds the second level and the list from about `count` items with mixed hashes.
-fn build_rest<K, V, I>(items: I, count: usize) -> (Level<K, V>, List<K, V>)
+fn build_rest<K, V, I, H>(items: I, count: usize, hash_of: &H) -> (Level<K, V>, List<K, V>)
 where
     I: Iterator<Item = Item<K, V>>,
+    H: Fn(&K) -> u64,
     K: Clone + Eq,
     V: Clone,
 {
-    let (second, spilled) = build_level(items, count);
+    let (second, spilled) = build_level(items, count, &|key| spread(hash_of(key)));
     (second, List::build(spilled))
 }
 
 /// Builds a level for about `count` items; of items of one key the last wins. Returns what found no
 /// place, in order of arrival.
-pub(super) fn build_level<K, V, I>(items: I, count: usize) -> (Level<K, V>, Vec<Item<K, V>>)
+///
+/// Until their part is placed, pairs wait in its own slots, in order of arrival and without their hashes: then
+/// a build takes the memory of the level, and next to none besides.
+pub(super) fn build_level<K, V, I, H>(
+    items: I,
+    count: usize,
+    hash_of: &H,
+) -> (Level<K, V>, Vec<Item<K, V>>)
 where
     I: Iterator<Item = Item<K, V>>,
+    H: Fn(&K) -> u64,
     K: Clone + Eq,
     V: Clone,
 {
     let mut items = items.peekable();
-    if items.peek().is_none() {
-        return (Level::empty(), Vec::new());
-    }
-    let mut builder = Builder::new(Shape::for_entries(count.max(1)));
-    let shape = builder.shape;
-    let per_part = shape.blocks().div_ceil(MOST_PARTS);
-    let parts = shape.blocks().div_ceil(per_part);
-    let room = match count / parts {
-        mean if parts > 1 => mean + mean / 16 + 32,
-        all => all,
+    let any = match items.peek() {
+        None => return (Level::empty(), Vec::new()),
+        Some(item) if Entries::<K, V>::FILLED => Some((item.key.clone(), item.value.clone())),
+        Some(_) => None,
     };
-    let mut filled: Vec<_> = (0..parts).map(|_| Vec::with_capacity(room)).collect();
+    let shape = Shape::for_entries(count.max(1));
+    let per_part = shape.blocks().div_ceil(MOST_PARTS);
+    let room = per_part * shape.slots_per_block();
+    let mut waiting = vec![0; shape.blocks().div_ceil(per_part)];
+    let mut entries = Draft::all_open(shape.slots(), any);
+    // What finds its part full: the count is wrong, or the hasher bad.
+    let mut late = Vec::new();
     for item in items {
-        filled[shape.block_of(item.hash) / per_part].push(item);
+        let part = shape.block_of(item.hash) / per_part;
+        let slot = part * room + waiting[part];
+        if waiting[part] < room && slot < shape.slots() {
+            waiting[part] += 1;
+            entries.stow(slot, item.into_pair());
+        } else {
+            late.push((part, item));
+        }
     }
-    for part in filled {
+    late.sort_by_key(|&(part, _)| part);
+    let mut late = late.into_iter().peekable();
+    let mut builder = Builder::of(shape, entries);
+    for (part, count) in waiting.into_iter().enumerate() {
+        let stowed = builder.entries.take(part * room..part * room + count);
+        let mut items: Vec<_> = stowed.map(|pair| item(pair, hash_of)).collect();
+        while let Some((_, item)) = late.next_if(|&(of, _)| of == part) {
+            items.push(item);
+        }
         let left = shape.blocks() - builder.blocks;
-        builder.add(per_part.min(left), part);
+        builder.add_in_place(per_part.min(left), items);
     }
     builder.finish()
 }
@@ -144,11 +169,15 @@ pub(super) struct Builder<K, V> {
 
 impl<K: Clone + Eq, V: Clone> Builder<K, V> {
     pub(super) fn new(shape: Shape) -> Self {
+        Self::of(shape, Draft::with_room(shape.slots()))
+    }
+
+    fn of(shape: Shape, entries: Draft<K, V>) -> Self {
         Builder {
             shape,
             blocks: 0,
             pilots: Vec::with_capacity(shape.buckets()),
-            entries: Draft::with_room(shape.slots()),
+            entries,
             spilled: Vec::new(),
             placer: Placer::default(),
         }
@@ -157,9 +186,31 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
     /// Builds the next blocks from their items.
     pub(super) fn add(&mut self, blocks: usize, items: Vec<Item<K, V>>) {
         let first = self.entries.open(blocks * self.shape.slots_per_block());
-        let pilots = &mut self.pilots;
+        self.place(blocks, &items);
+        self.put(first, blocks, items);
+    }
+
+    /// The same where all slots are open, and the items were stowed in these.
+    fn add_in_place(&mut self, blocks: usize, items: Vec<Item<K, V>>) {
+        let first = self.blocks * self.shape.slots_per_block();
+        self.place(blocks, &items);
+        if Entries::<K, V>::FILLED {
+            let slots = first..first + blocks * self.shape.slots_per_block();
+            let mut placed = items.iter().zip(&self.placer.places);
+            let stays = placed.find(|&(_, place)| matches!(place, Place::Slot(_)));
+            let stays = stays.map(|(item, _)| (item.key.clone(), item.value.clone()));
+            self.entries.clear(slots, stays);
+        }
+        self.put(first, blocks, items);
+    }
+
+    fn place(&mut self, blocks: usize, items: &[Item<K, V>]) {
         let range = (self.blocks, blocks);
-        self.placer.place(self.shape, range, &items, pilots);
+        self.placer
+            .place(self.shape, range, items, &mut self.pilots);
+    }
+
+    fn put(&mut self, first: usize, blocks: usize, items: Vec<Item<K, V>>) {
         for (item, place) in items.into_iter().zip(&self.placer.places) {
             match *place {
                 Place::Slot(slot) => self.entries.put(first + slot as usize, item.into_pair()),

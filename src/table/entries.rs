@@ -105,7 +105,7 @@ impl<K, V> Drop for Entries<K, V> {
     }
 }
 
-/// Entries under construction: slots are opened in order, and filled.
+/// Entries under construction: slots are opened in order, or all at once, and filled.
 pub(super) struct Draft<K, V> {
     filled: Vec<(K, V)>,
     present: Vec<u64>,
@@ -113,6 +113,8 @@ pub(super) struct Draft<K, V> {
     /// As many slots as are open.
     open: usize,
     len: usize,
+    /// Slots that are only gaps, and hold copies that may not stay.
+    hollow: Vec<Range<usize>>,
 }
 
 impl<K: Clone, V: Clone> Draft<K, V> {
@@ -129,6 +131,46 @@ impl<K: Clone, V: Clone> Draft<K, V> {
             spaced: Vec::with_capacity(spaced),
             open: 0,
             len: 0,
+            hollow: Vec::new(),
+        }
+    }
+
+    /// With all slots open from the start, and `any` entry in the gaps for now if there is nothing to drop.
+    pub(super) fn all_open(slots: usize, any: Option<(K, V)>) -> Self {
+        let mut draft = Self::with_room(slots);
+        draft.open(slots);
+        if let Some(any) = any {
+            draft.fill(&any);
+        }
+        draft
+    }
+
+    /// Leaves an entry in an open slot that is not its own, until it is [taken out](Self::take).
+    #[inline]
+    pub(super) fn stow(&mut self, slot: usize, entry: (K, V)) {
+        if Entries::<K, V>::FILLED {
+            self.filled[slot] = entry;
+        } else {
+            self.spaced[slot] = Some(entry);
+        }
+    }
+
+    /// Takes out what was stowed in these slots. Where there is nothing to drop, copies stay behind.
+    pub(super) fn take(&mut self, slots: Range<usize>) -> impl Iterator<Item = (K, V)> {
+        let filled = self.filled.get(slots.clone()).unwrap_or(&[]);
+        let spaced = self.spaced.get_mut(slots).unwrap_or(&mut []);
+        filled
+            .iter()
+            .cloned()
+            .chain(spaced.iter_mut().filter_map(Option::take))
+    }
+
+    /// Makes gaps of slots that entries were stowed in, all of one block or of several whole ones. What stayed
+    /// behind may be of a key that finds no place, and be where a lookup of it leads; `stays` is of one that does.
+    pub(super) fn clear(&mut self, slots: Range<usize>, stays: Option<(K, V)>) {
+        match stays {
+            Some(entry) => self.filled[slots].fill(entry),
+            None => self.hollow.push(slots),
         }
     }
 
@@ -211,7 +253,11 @@ impl<K: Clone, V: Clone> Draft<K, V> {
         if let Some(word) = self.present.iter().rposition(|&word| word != 0) {
             // After it there may be blocks of gaps only, for which any entry of another block will do.
             let last = word * 64 + self.present[word].ilog2() as usize;
-            self.fill(&self.filled[last].clone());
+            let stays = self.filled[last].clone();
+            self.fill(&stays);
+            for slots in self.hollow {
+                self.filled[slots].fill(stays.clone());
+            }
         }
         Entries {
             filled: self.filled.into(),

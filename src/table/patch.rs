@@ -157,6 +157,7 @@ where
     build_level(
         kept.chain(edits.into_iter().filter_map(Edit::into_item)),
         count,
+        hash_of,
     )
 }
 
