@@ -4,7 +4,7 @@ use std::fmt;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Coarse, Mutex};
 
 /// Where a bucket takes its time from.
 ///
@@ -15,7 +15,10 @@ pub struct Clock(Source);
 
 #[derive(Clone)]
 enum Source {
-    System { origin: Instant },
+    System {
+        origin: Instant,
+        coarse: Option<Coarse>,
+    },
     Manual(Arc<Manual>),
 }
 
@@ -35,6 +38,8 @@ impl Clock {
     pub fn system() -> Self {
         Self(Source::System {
             origin: Instant::now(),
+            // After the other: a coarse clock is not to be early.
+            coarse: Coarse::start(),
         })
     }
 
@@ -42,15 +47,29 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Duration {
         match &self.0 {
-            Source::System { origin } => origin.elapsed(),
+            Source::System { origin, .. } => origin.elapsed(),
             Source::Manual(manual) => *manual.now.lock(),
         }
+    }
+
+    /// The time as of the last tick of a coarse clock, where there is one: late by some milliseconds, never early,
+    /// and a fifth as dear. It does not go back, also from one thread to the next that is told of it.
+    #[inline]
+    pub(crate) fn coarse(&self) -> Tick {
+        let now = match &self.0 {
+            Source::System {
+                coarse: Some(coarse),
+                ..
+            } => coarse.elapsed(),
+            _ => self.now(),
+        };
+        Tick(nanos(now))
     }
 
     /// How long a thread may really sleep before `deadline`, if real time leads there at all.
     pub(crate) fn real_time_until(&self, deadline: Duration) -> Option<Duration> {
         match &self.0 {
-            Source::System { origin } => Some(deadline.saturating_sub(origin.elapsed())),
+            Source::System { origin, .. } => Some(deadline.saturating_sub(origin.elapsed())),
             Source::Manual(_) => None,
         }
     }
@@ -85,6 +104,47 @@ impl fmt::Debug for Clock {
             .field("now", &self.now())
             .finish()
     }
+}
+
+/// A moment, by the [coarse](Clock::coarse) clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tick(u64);
+
+/// When something expires: from this moment on it has. In nanoseconds since the clock's origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Deadline(u64);
+
+impl Deadline {
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
+    /// After this time from now on. By the precise clock, so never early by the coarse one.
+    pub(crate) fn after(clock: &Clock, ttl: Duration) -> Self {
+        Self(nanos(clock.now().saturating_add(ttl)))
+    }
+
+    /// The one rule of what is over and what is not.
+    #[inline]
+    pub(crate) fn is_past(self, now: Tick) -> bool {
+        now.0 >= self.0
+    }
+
+    /// The same now. The clock is not read for what never expires.
+    #[inline]
+    pub(crate) fn is_over(self, clock: &Clock) -> bool {
+        self != Self::NEVER && self.is_past(clock.coarse())
+    }
+
+    /// The time on the clock, if there is one.
+    pub(crate) fn time(self) -> Option<Duration> {
+        (self != Self::NEVER).then(|| Duration::from_nanos(self.0))
+    }
+}
+
+/// Some 584 years fit. What is beyond them is never, and one less than that is not.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos())
+        .unwrap_or(u64::MAX)
+        .min(u64::MAX - 1)
 }
 
 /// A clock that stands still until it is told to move.

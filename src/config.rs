@@ -21,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) refresh_every: Option<Duration>,
     /// A tenth of the interval, so that fifty instances do not ask the source at once.
     pub(crate) refresh_jitter: f64,
+    /// None: a value lives until something else is said.
+    pub(crate) ttl: Option<Duration>,
     /// None: a value that is old is better than none, until the user says otherwise.
     pub(crate) max_stale: Option<Duration>,
     /// How long a write may wait in the overlay before it is folded. Reads see it at once anyway.
@@ -39,6 +41,7 @@ impl Default for Config {
             wait_limit: Duration::from_secs(5),
             refresh_every: None,
             refresh_jitter: 0.1,
+            ttl: None,
             max_stale: None,
             fold_delay: Duration::from_millis(100),
             shutdown_limit: Duration::from_secs(5),
@@ -73,6 +76,9 @@ impl Config {
         time("wait_limit", self.wait_limit, false)?;
         if let Some(interval) = self.refresh_every {
             time("refresh_every", interval, false)?;
+        }
+        if let Some(ttl) = self.ttl {
+            time("ttl", ttl, false)?;
         }
         if let Some(most) = self.max_stale {
             time("max_stale", most, false)?;
@@ -116,7 +122,7 @@ mod tests {
     #[test]
     fn each_impossible_value_is_refused_by_name() {
         type Spoil = fn(&mut Config);
-        let cases: [(&str, Spoil); 12] = [
+        let cases: [(&str, Spoil); 14] = [
             ("batch_size", |c| c.batch_size = 0),
             ("queue_capacity", |c| c.queue_capacity = 0),
             ("loader_threads", |c| c.loader_threads = 0),
@@ -126,6 +132,8 @@ mod tests {
             ("refresh_every", |c| c.refresh_every = Some(Duration::ZERO)),
             ("max_stale", |c| c.max_stale = Some(Duration::ZERO)),
             ("max_stale", |c| c.max_stale = Some(Duration::MAX)),
+            ("ttl", |c| c.ttl = Some(Duration::ZERO)),
+            ("ttl", |c| c.ttl = Some(Duration::MAX)),
             ("linger", |c| c.linger = Duration::MAX),
             ("refresh_jitter", |c| c.refresh_jitter = f64::NAN),
             ("refresh_jitter", |c| c.refresh_jitter = 1.5),

@@ -54,7 +54,7 @@ mod table;
 
 use std::hash::{BuildHasher, Hash};
 
-pub use bucket::{Bucket, Builder, Call, Iter, Reader, RefreshTicket, Snapshot, Ticket};
+pub use bucket::{Bucket, Builder, Call, Iter, Reader, RefreshTicket, Snapshot, Ticket, Ttl};
 pub use clock::{Clock, ManualClock};
 pub use error::{BoxError, BuildError, Error, ErrorKind};
 pub use events::Event;

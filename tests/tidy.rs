@@ -18,7 +18,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("loader", &["error"]),
     ("stats", &["sync"]),
     ("events", &["contain", "error", "sync"]),
-    ("table", &["contain", "spread", "sync"]),
+    ("table", &["clock", "contain", "spread", "sync"]),
     ("ledger", &["spread", "sync"]),
     (
         "store",

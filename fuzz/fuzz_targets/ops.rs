@@ -12,6 +12,8 @@
 )]
 mod machine;
 
+use std::time::Duration;
+
 use machine::{KEYS, Machine, Mood, Op, Said, Shape};
 
 #[cfg(fuzzing)]
@@ -27,11 +29,16 @@ fn fuzz_one(bytes: &[u8]) -> usize {
         1 => Shape::Bulk,
         _ => Shape::Dataset,
     };
+    let ttl = match bytes.next() % 4 {
+        0 => Some(Duration::from_millis(700)),
+        _ => None,
+    };
     let mut ops = Vec::new();
     while !bytes.0.is_empty() && ops.len() < 200 {
         ops.push(bytes.op());
     }
-    Machine::new(shape, larder::DefaultHashBuilder::with_seed(1), 2).run(&ops);
+    let hasher = larder::DefaultHashBuilder::with_seed(1);
+    Machine::new(shape, hasher, 2, ttl).run(&ops);
     ops.len()
 }
 
@@ -58,17 +65,23 @@ impl Bytes<'_> {
         u32::from(self.next()) << 8 | u32::from(self.next())
     }
 
+    /// Milliseconds, few enough that the clock gets there.
+    fn ttl(&mut self) -> u16 {
+        u16::from(self.next()) * 6
+    }
+
     fn said(&mut self) -> Said {
-        match self.next() % 7 {
+        match self.next() % 8 {
             0..4 => Said::Value(self.value()),
             4 => Said::Ignore(self.value()),
             5 => Said::Absent,
+            6 => Said::Expiring(self.value(), self.ttl()),
             _ => Said::Error,
         }
     }
 
     fn op(&mut self) -> Op {
-        match self.next() % 17 {
+        match self.next() % 22 {
             0 => Op::Set(self.key(), self.value()),
             1 => Op::SetIfAbsent(self.key(), self.value()),
             2 => {
@@ -88,6 +101,15 @@ impl Bytes<'_> {
             13 => Op::Forget,
             14 => Op::Advance(u16::from(self.next())),
             15 => Op::Source(self.key(), self.said()),
+            16 => Op::SetWithTtl(self.key(), self.value(), self.ttl()),
+            17 => {
+                let count = self.next() % 6;
+                let pairs = (0..count).map(|_| (self.key(), self.value())).collect();
+                Op::SetManyWithTtl(pairs, self.ttl())
+            }
+            18 => Op::ExpireIn(self.key(), self.ttl()),
+            19 => Op::Persist(self.key()),
+            20 => Op::Touch(self.key()),
             _ => Op::Mood(match self.next() % 4 {
                 0 => Mood::Fails,
                 1 => Mood::Panics,

@@ -1,5 +1,7 @@
 //! The builder: options, and the one place where the parts are put together.
 
+mod ttl;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -32,6 +34,7 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `wait_limit` | 5 s |
 /// | `refresh_every` | never by itself |
 /// | `refresh_jitter` | 0.1 of the interval |
+/// | `ttl` | none: values never expire |
 /// | `max_stale` | none: old values are served for ever |
 /// | `fold_delay` | 100 ms |
 /// | `shutdown_limit` | 5 s |
@@ -316,7 +319,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             }
         }
         let (config, clock) = (self.config, self.clock);
-        let store = Arc::new(Store::new(self.hasher));
+        let store = Arc::new(Store::new(self.hasher, clock.clone()));
         let stats = Arc::new(Counters::default());
         let events = Events::new(self.observer);
         let loads = Arc::new(Loads::new(
@@ -330,7 +333,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         let control = Arc::new(Control::new(Arc::clone(store.bell())));
         let fetcher = self
             .dataset_loader
-            .map(|loader| Arc::new(Fetcher::new(loader)));
+            .map(|loader| Arc::new(Fetcher::new(loader, config.ttl)));
         let refresher = Refresher::new(
             Arc::clone(&store),
             Arc::clone(&loads),

@@ -3,6 +3,7 @@
 mod builder;
 mod call;
 mod core;
+mod expiry;
 mod reader;
 mod snapshot;
 mod threads;
@@ -13,16 +14,18 @@ use std::fmt;
 use std::hash::Hash;
 
 use self::core::Core;
+use crate::clock::Deadline;
 use crate::error::Error;
 use crate::fetched::Fetched;
 use crate::load::LoadState;
 use crate::stats::Stats;
-use crate::store::inside_a_write;
+use crate::store::{Content, inside_a_write};
 use crate::sync::{Arc, Place};
 use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 
 pub use self::builder::Builder;
 pub use self::call::Call;
+pub use self::expiry::Ttl;
 pub use self::reader::Reader;
 pub use self::snapshot::{Iter, Snapshot};
 pub use self::ticket::{RefreshTicket, Ticket};
@@ -282,7 +285,8 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     #[doc(alias = "put")]
     pub fn set(&self, key: K, value: V) {
         let hash = self.core.store.hash(&key);
-        self.core.store.write(hash, key, Some(value));
+        let content = Content::until(value, self.core.expires());
+        self.core.store.write(hash, key, content);
     }
 
     /// Writes a value if the key has none.
@@ -300,20 +304,15 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
             return Err(value);
         }
         let hash = self.core.store.hash(&key);
-        self.core.store.write_if_absent(hash, key, value)
+        let expires = self.core.expires();
+        self.core.store.write_if_absent(hash, key, value, expires)
     }
 
     /// Writes many values: all of them or none in any snapshot. Never blocks.
     ///
     /// Reads of single keys may see some before others.
     pub fn set_many(&self, pairs: impl IntoIterator<Item = (K, V)>) {
-        let store = &self.core.store;
-        // Collected first: the iterator is the caller's code, and must not run inside a write.
-        let group = pairs
-            .into_iter()
-            .map(|(key, value)| (store.hash(&key), key, Some(value)))
-            .collect();
-        store.write_group(group);
+        self.write_many(pairs, self.core.expires());
     }
 
     /// Forgets a key. The next `get` of it loads; a load that is under way will not bring it back.
@@ -341,7 +340,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
             .into_iter()
             .map(|key| (store.hash(key), key.to_owned(), None))
             .collect();
-        store.write_group(group);
+        store.write_group(group, Deadline::NEVER);
     }
 
     /// Forgets everything. No load that began before will bring anything back.

@@ -5,12 +5,15 @@ use std::fmt;
 use std::hash::Hash;
 use std::time::SystemTime;
 
+use crate::clock::Tick;
 use crate::store::Generation;
 use crate::sync::Arc;
 use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 
 /// A view of a bucket that never changes: the same answers, the same order of iteration, also after the
 /// bucket is gone. See [`Bucket::snapshot`](super::Bucket::snapshot).
+///
+/// What had expired when it was taken is not in it; nothing expires in it.
 ///
 /// It holds its table in memory, beside the one that the bucket has by then. A clone is one reference
 /// count.
@@ -32,11 +35,18 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 pub struct Snapshot<K: Key, V: Value, S: HashBuilder = DefaultHashBuilder> {
     generation: Arc<Generation<K, V>>,
     hasher: S,
+    /// What had expired by then is not in it, and nothing expires later.
+    taken: Tick,
 }
 
 impl<K: Key, V: Value, S: HashBuilder> Snapshot<K, V, S> {
     pub(super) fn new(generation: Arc<Generation<K, V>>, hasher: S) -> Self {
-        Self { generation, hasher }
+        let taken = generation.table.now();
+        Self {
+            generation,
+            hasher,
+            taken,
+        }
     }
 
     /// The value of a key in this snapshot.
@@ -48,14 +58,14 @@ impl<K: Key, V: Value, S: HashBuilder> Snapshot<K, V, S> {
         Q: Hash + Eq + ?Sized,
     {
         let hash = self.hasher.hash_one(key);
-        self.generation.table.find_any(hash, key)
+        self.generation.table.find_at(hash, key, self.taken)
     }
 
     /// All pairs, in an order that is the same at each call.
     #[must_use]
     pub fn iter(&self) -> Iter<'_, K, V> {
         Iter {
-            pairs: Box::new(self.generation.table.iter()),
+            pairs: Box::new(self.generation.table.iter_at(self.taken)),
             left: self.len(),
         }
     }
@@ -63,7 +73,7 @@ impl<K: Key, V: Value, S: HashBuilder> Snapshot<K, V, S> {
     /// How many keys it holds.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.generation.table.len()
+        self.generation.table.len_at(self.taken)
     }
 
     /// Whether it holds nothing.
@@ -90,6 +100,7 @@ impl<K: Key, V: Value, S: HashBuilder> Clone for Snapshot<K, V, S> {
         Self {
             generation: Arc::clone(&self.generation),
             hasher: self.hasher.clone(),
+            taken: self.taken,
         }
     }
 }

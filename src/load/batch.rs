@@ -1,13 +1,16 @@
 //! The loader's side: a batch of flights that have begun is loaded, stored and answered.
 
+use std::time::Duration;
+
 use super::flight::{Answer, Flight};
 use super::runner::Running;
 use super::{Loads, Source};
+use crate::clock::Deadline;
 use crate::contain::contained;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::events::Event;
 use crate::loader::Outcome;
-use crate::store::{Failed, Installed};
+use crate::store::{Content, Failed, Installed};
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
 
@@ -120,10 +123,13 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     /// Stores a pair that nobody asked for, if it is not older than what is known of its key.
     fn store_extra(&self, key: K, outcome: Outcome<V>, number: u64) {
         let stored = contained(|| {
-            if let Outcome::Value(value) = outcome {
-                let hash = self.store.hash(&key);
-                self.count(self.store.install(number, hash, key, Some(value), None));
-            }
+            let content = match outcome {
+                Outcome::Value(value) => self.lasting(value, self.ttl),
+                Outcome::Expiring(value, ttl) => self.lasting(value, Some(ttl)),
+                Outcome::Ignore(_) | Outcome::Absent | Outcome::Failed(_) => return,
+            };
+            let hash = self.store.hash(&key);
+            self.count(self.store.install(number, hash, key, content, None));
         });
         if let Err(error) = stored {
             self.events.send(Event::LoadFailed { keys: 1, error });
@@ -180,23 +186,27 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         number: u64,
         not_in: Option<u64>,
     ) -> Answer<V> {
-        let install = |value| {
+        let install = |content: Content<V>| {
             let key = flight.key().clone();
             let installed = self
                 .store
-                .install(number, flight.hash(), key, value, not_in);
+                .install(number, flight.hash(), key, content, not_in);
             self.count(installed);
         };
         match outcome {
             Outcome::Value(value) => {
-                install(Some(value.clone()));
+                install(self.lasting(value.clone(), self.ttl));
+                Answer::Loaded(value)
+            }
+            Outcome::Expiring(value, ttl) => {
+                install(self.lasting(value.clone(), Some(ttl)));
                 Answer::Loaded(value)
             }
             Outcome::Ignore(value) => Answer::Ignored(value),
             Outcome::Absent => {
                 // Only what is there can go.
                 if self.store.view().is_present(flight.hash(), flight.key()) {
-                    install(None);
+                    install(None.into());
                 }
                 Answer::Absent
             }
@@ -222,6 +232,12 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 });
         });
         flight.answer(answer, &self.stats);
+    }
+
+    /// A value that is to live so long from now on, or for ever.
+    fn lasting(&self, value: V, ttl: Option<Duration>) -> Content<V> {
+        let expires = ttl.map_or(Deadline::NEVER, |ttl| Deadline::after(&self.clock, ttl));
+        Content::until(value, expires)
     }
 
     fn count(&self, installed: Installed) {

@@ -106,8 +106,10 @@ mod tests {
     fn a_slow_load_ends_it() {
         let haste = on_two_processors();
         haste.quick.store(true, order::COUNT);
-        let clock = Clock::system();
-        haste.time(|| while clock.now() <= 2 * QUICK {});
+        haste.time(|| {
+            let clock = Clock::system();
+            while clock.now() <= 2 * QUICK {}
+        });
         assert_eq!(looks(&haste, LONG), 0);
     }
 

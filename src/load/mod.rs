@@ -55,6 +55,8 @@ pub(crate) struct Loads<K: Key, V: Value, S: HashBuilder> {
     stats: Arc<Counters>,
     events: Arc<Events>,
     clock: Clock,
+    /// How long a value lives, if not for ever, of which the loader does not say it.
+    ttl: Option<Duration>,
     /// For how long a value is served whose reload failed, if that has an end.
     max_stale: Option<Duration>,
 }
@@ -109,6 +111,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             stats,
             events,
             clock,
+            ttl: config.ttl,
             max_stale: config.max_stale,
         }
     }

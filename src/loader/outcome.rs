@@ -1,5 +1,7 @@
 //! What a loader says about one key.
 
+use std::time::Duration;
+
 use crate::error::BoxError;
 
 /// A loader's answer for one key.
@@ -18,6 +20,8 @@ use crate::error::BoxError;
 pub enum Outcome<V> {
     /// The value: stored, and answered to whoever waits.
     Value(V),
+    /// The value, stored for so long, whatever the bucket's [`ttl`](crate::Builder::ttl).
+    Expiring(V, Duration),
     /// The value, for whoever waits, but not to be stored.
     Ignore(V),
     /// The source has no such key. A cached value of it goes.

@@ -189,7 +189,7 @@ impl Kit {
 
     fn build(config: &Config, says: Box<Says>, has_loader: bool) -> Self {
         let time = ManualClock::new();
-        let store = Arc::new(Store::new(Touchy::default()));
+        let store = Arc::new(Store::new(Touchy::default(), time.clock()));
         let stats = Arc::new(Counters::default());
         let events = Events::new(None);
         let source = Arc::new(Script {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use loom::thread::{self, JoinHandle};
 
+use crate::clock::{Clock, Deadline};
 use crate::store::fold::Folder;
 use crate::store::{Installed, Store};
 use crate::sync::Arc;
@@ -126,11 +127,12 @@ impl<V: crate::Value> Data<V> {
 
     pub(super) fn set_many<const N: usize>(&self, pairs: [(u8, V); N]) {
         let group = pairs.map(|(key, value)| (self.hash(key), key, Some(value)));
-        self.0.write_group(group.into());
+        self.0.write_group(group.into(), Deadline::NEVER);
     }
 
     pub(super) fn set_if_absent(&self, key: u8, value: V) -> Result<(), V> {
-        self.0.write_if_absent(self.hash(key), key, value)
+        self.0
+            .write_if_absent(self.hash(key), key, value, Deadline::NEVER)
     }
 
     pub(super) fn install(&self, load: u64, key: u8, value: V) -> Installed {
@@ -156,7 +158,10 @@ pub(super) fn store_of<V: crate::Value, const N: usize>(
     pairs: [(u8, V); N],
     dust: V,
 ) -> (Arc<Data<V>>, Folder<u8, V>) {
-    let data = Arc::new(Data(Arc::new(Store::new(Plain::default()))));
+    let data = Arc::new(Data(Arc::new(Store::new(
+        Plain::default(),
+        Clock::system(),
+    ))));
     let mut folder = Folder::new();
     data.set_many(pairs);
     folder.fold(&data.0);

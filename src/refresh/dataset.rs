@@ -1,6 +1,9 @@
 //! Fetching a whole dataset, on a thread of its own.
 
+use std::time::Duration;
+
 use super::control::Control;
+use crate::clock::Deadline;
 use crate::contain::contained;
 use crate::error::Error;
 use crate::load::Running;
@@ -14,6 +17,8 @@ use crate::{HashBuilder, Key, Value};
 /// waits for it.
 pub(crate) struct Fetcher<K, V> {
     loader: Box<dyn DatasetLoader<K, V>>,
+    /// How long its values live, if not for ever.
+    ttl: Option<Duration>,
     job: Mutex<Job>,
     parker: Arc<Parker>,
 }
@@ -26,9 +31,10 @@ struct Job {
 }
 
 impl<K: Key, V: Value> Fetcher<K, V> {
-    pub(crate) fn new(loader: Box<dyn DatasetLoader<K, V>>) -> Self {
+    pub(crate) fn new(loader: Box<dyn DatasetLoader<K, V>>, ttl: Option<Duration>) -> Self {
         Self {
             loader,
+            ttl,
             job: Mutex::default(),
             parker: Parker::new(),
         }
@@ -67,7 +73,11 @@ impl<K: Key, V: Value> Fetcher<K, V> {
         let _running = Running::enter()?;
         contained(|| {
             let pairs = self.loader.load_all()?;
-            Ok(Table::from_pairs(pairs, |key| store.hash(key)))
+            let table = Table::from_pairs(pairs, |key| store.hash(key));
+            Ok(match self.ttl {
+                Some(ttl) => table.until(Deadline::after(store.clock(), ttl), store.clock()),
+                None => table,
+            })
         })?
         .map_err(Error::load)
     }

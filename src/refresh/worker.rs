@@ -24,6 +24,9 @@ const SWEEP_RETIRED: Duration = Duration::from_millis(50);
 /// How long after a failed fold it is tried again.
 pub(super) const RETRY_FOLD: Duration = Duration::from_millis(100);
 
+/// How late a coarse clock is, at the most.
+const LATEST_TICK: Duration = Duration::from_millis(10);
+
 /// Everything that the refresher works with. It is the only one that publishes.
 pub(crate) struct Refresher<K: Key, V: Value, S: HashBuilder> {
     pub(crate) store: Arc<Store<K, V, S>>,
@@ -198,17 +201,19 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
     }
 
     fn fold_due_at(&self) -> Option<Duration> {
-        let since = self.dirty_since?;
-        let due = if self.store.view().active.is_full() {
-            since
-        } else {
-            quiet_fold_due(
-                since,
-                self.fold_delay,
-                self.last_fold_end,
-                self.last_fold_cost,
-            )
+        let view = self.store.view();
+        let quietly = |since| {
+            let rested = (self.last_fold_end, self.last_fold_cost);
+            quiet_fold_due(since, self.fold_delay, rested.0, rested.1)
         };
+        let written = self.dirty_since.map(|since| match view.active.is_full() {
+            true => since,
+            false => quietly(since),
+        });
+        // By the coarse clock, which may be late.
+        let expired = view.current.table.earliest().time();
+        let expired = expired.map(|at| quietly(at.saturating_add(LATEST_TICK)));
+        let due = written.into_iter().chain(expired).min()?;
         Some(due.max(self.retry_fold_at.unwrap_or_default()))
     }
 

@@ -1,8 +1,8 @@
 //! The folder: the one publisher of a bucket. DESIGN.md, "Form C", steps 1 to 5.
 
-use std::collections::HashMap;
 use std::hash::BuildHasher;
 
+use super::changes::Changes;
 use super::echo::Echo;
 use super::gate::Gate;
 use super::overlay::Overlay;
@@ -10,10 +10,10 @@ use super::retired::Retired;
 use super::since::Since;
 use super::stale::Stale;
 use super::view::{Generation, Sealed, View};
-use super::{Store, Write, room_for};
+use super::{Store, room_for};
 use crate::contain::contained;
 use crate::sync::{Arc, fault};
-use crate::table::{Change, Table};
+use crate::table::Table;
 use crate::{Key, Value};
 
 /// Folds, publishes and frees. There is one for a store, and `&mut` keeps it one at a time.
@@ -57,7 +57,10 @@ impl<K: Key, V: Value> Folder<K, V> {
             return store.view().current.epoch;
         };
         let view = store.cell.load_full();
-        let changes = changes_of(&sealed, 0);
+        let now = store.clock.coarse();
+        let old = &view.current.table;
+        let mut changes = Changes::none(old, now).of(&sealed, 0);
+        changes.expire(old, &sealed, |key| store.hash(key));
         if changes.is_empty() {
             // Only conditional writes that changed nothing, or none at all.
             let settled = View {
@@ -73,7 +76,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         }
         let echo = echo_after(store, &view, &sealed);
         self.settle_stale(store, &sealed);
-        let table = view.current.table.patched(changes, |key| store.hash(key));
+        let table = changes.over(old, old, &store.clock, |key| store.hash(key));
         self.keep_since(&sealed);
         self.announce_and_publish(store, table, echo, view.floor)
     }
@@ -114,11 +117,12 @@ impl<K: Key, V: Value> Folder<K, V> {
         }
         let since = self.since.as_ref();
         let overlays = since.map_or(Vec::new(), |since| since.overlays().to_vec());
-        let changes = merged(&overlays, floor, store.hasher());
+        let changes = Changes::none(&dataset, store.clock.coarse());
+        let changes = changes.of_all(&overlays, floor, store.hasher().clone());
         let table = if changes.is_empty() {
             dataset
         } else {
-            dataset.patched(changes, |key| store.hash(key))
+            changes.over(&dataset, &dataset, &store.clock, |key| store.hash(key))
         };
         let epoch = self.announce_and_publish(store, table, echo, floor.max(view.floor));
         self.since = None;
@@ -151,6 +155,7 @@ impl<K: Key, V: Value> Folder<K, V> {
                 gate: Gate::new(),
                 floor,
                 echo: None,
+                clock: store.clock.clone(),
             };
             self.replace(store, empty);
         });
@@ -185,7 +190,7 @@ impl<K: Key, V: Value> Folder<K, V> {
     /// do not get into the fresh one.
     ///
     /// Returns the sealed overlay, also that of an earlier fold which did not come to its end, or
-    /// `None` where nothing was written and no floor is to be raised.
+    /// `None` where nothing was written, nothing has expired, and no floor is to be raised.
     pub(super) fn rotate<S: BuildHasher>(
         &mut self,
         store: &Store<K, V, S>,
@@ -194,7 +199,12 @@ impl<K: Key, V: Value> Folder<K, V> {
         let view = store.cell.load_full();
         let sealed = match &view.sealed {
             Some(sealed) => sealed.clone(),
-            None if !view.active.is_touched() && floor <= view.floor => return None,
+            None if !view.active.is_touched()
+                && floor <= view.floor
+                && !view.current.table.earliest().is_over(&store.clock) =>
+            {
+                return None;
+            }
             None => {
                 let sealed = Sealed {
                     overlay: Arc::clone(&view.active),
@@ -262,6 +272,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             gate,
             floor,
             echo,
+            clock: store.clock.clone(),
         };
         self.retired.generation(Arc::clone(&view.current));
         self.replace(store, published);
@@ -295,51 +306,6 @@ fn mark_all<K: Key, V: Value>(active: &Overlay<K, V>, next: &Generation<K, V>) {
     active.for_each(|hash, key, _| {
         next.table.mark(hash, key);
     });
-}
-
-fn change<K: Clone, V: Clone>(hash: u64, key: &K, write: &Write<V>) -> Change<K, V> {
-    Change {
-        hash,
-        key: key.clone(),
-        value: write.value().cloned(),
-    }
-}
-
-/// The changes of a sealed overlay that are not below `floor`.
-pub(super) fn changes_of<K: Key, V: Value>(
-    sealed: &Overlay<K, V>,
-    floor: u64,
-) -> Vec<Change<K, V>> {
-    let mut changes = Vec::with_capacity(sealed.keys());
-    sealed.for_each(|hash, key, write| {
-        if write.number() >= floor {
-            changes.push(change(hash, key, write));
-        }
-    });
-    changes
-}
-
-/// The changes of several overlays, oldest first, later ones on top.
-fn merged<K: Key, V: Value, S: BuildHasher + Clone>(
-    overlays: &[Arc<Overlay<K, V>>],
-    floor: u64,
-    hasher: &S,
-) -> Vec<Change<K, V>> {
-    if let [one] = overlays {
-        return changes_of(one, floor);
-    }
-    let mut newest = HashMap::with_hasher(hasher.clone());
-    for overlay in overlays {
-        overlay.for_each(|hash, key, write| {
-            if write.number() >= floor {
-                newest.insert(key, (hash, write));
-            }
-        });
-    }
-    newest
-        .into_iter()
-        .map(|(key, (hash, write))| change(hash, key, write))
-        .collect()
 }
 
 /// The echo to publish with the table that `sealed` is folded into.

@@ -5,6 +5,8 @@
 //! builds, announces, marks and publishes.
 
 mod by_hash;
+mod changes;
+mod conditional;
 mod echo;
 pub(crate) mod fold;
 mod gate;
@@ -25,14 +27,16 @@ use self::gate::Gate;
 use self::number::Numbers;
 use self::overlay::Overlay;
 
+pub(crate) use self::conditional::Installed;
 pub(crate) use self::gate::inside as inside_a_write;
 pub(crate) use self::many::Groups;
 pub(crate) use self::number::LiveLoad;
 use self::overlay::Nudge;
-pub(crate) use self::overlay::Write;
+pub(crate) use self::overlay::{Content, Write};
 pub(crate) use self::stale::Failed;
 pub(crate) use self::view::{Found, Generation, View};
 
+use crate::clock::{Clock, Deadline};
 use crate::sync::{Arc, Cell, CellReader, Mutex, Parker, Place, fault};
 use crate::table::Table;
 use crate::{Key, Value};
@@ -51,18 +55,12 @@ pub(crate) struct Store<K: Key, V: Value, S> {
     cell: Cell<View<K, V>>,
     numbers: Numbers,
     hasher: S,
+    /// By which values expire.
+    clock: Clock,
     /// Wakes whoever drives the folder.
     bell: Arc<Parker>,
     /// Reloads that failed and that the folder has not taken in.
     failed: Mutex<Vec<Failed<K>>>,
-}
-
-/// Whether a load's result went in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Installed {
-    Stored,
-    /// Something newer is there, or was.
-    Superseded,
 }
 
 fn room_for(entries: usize) -> usize {
@@ -70,7 +68,7 @@ fn room_for(entries: usize) -> usize {
 }
 
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
-    pub(crate) fn new(hasher: S) -> Self {
+    pub(crate) fn new(hasher: S, clock: Clock) -> Self {
         let numbers = Numbers::new();
         let view = View {
             current: Arc::new(Generation {
@@ -84,8 +82,10 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             gate: Gate::new(),
             floor: 0,
             echo: None,
+            clock: clock.clone(),
         };
         Self {
+            clock,
             cell: Cell::new(Arc::new(view)),
             numbers,
             hasher,
@@ -101,6 +101,10 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 
     pub(crate) fn hasher(&self) -> &S {
         &self.hasher
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     #[inline]
@@ -163,10 +167,11 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// How many keys are cached: the table's, and what the overlays add and take away.
     pub(crate) fn len(&self) -> usize {
         let view = self.view();
-        let mut len = view.current.table.len();
+        let table = &view.current.table;
+        let mut len = table.len_at(table.now());
         view.for_each_overlaid(|hash, key, write| {
-            let in_table = view.current.table.find_any(hash, key).is_some();
-            match (in_table, write.value().is_some()) {
+            let in_table = table.find_any(hash, key).is_some();
+            match (in_table, write.value(&self.clock).is_some()) {
                 (false, true) => len += 1,
                 (true, false) => len = len.saturating_sub(1),
                 _ => {}
@@ -184,7 +189,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             .map(|(key, _)| key.clone())
             .collect();
         view.for_each_overlaid(|_, key, write| {
-            if write.value().is_some() {
+            if write.value(&self.clock).is_some() {
                 keys.push(key.clone());
             }
         });
@@ -192,23 +197,23 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     }
 
     /// Writes a value, or a tombstone.
-    pub(crate) fn write(&self, hash: u64, key: K, value: Option<V>) {
-        let nudge = self.inside(|view| self.put(view, hash, key, value));
+    pub(crate) fn write(&self, hash: u64, key: K, content: impl Into<Content<V>>) {
+        let nudge = self.inside(|view| self.put(view, hash, key, content.into()));
         self.ring(nudge);
     }
 
-    /// Writes all of them inside one gate: whole in every snapshot, or not at all.
-    pub(crate) fn write_group(&self, group: Vec<(u64, K, Option<V>)>) {
+    /// Writes all of them inside one gate: whole in every snapshot, or not at all. All values expire at once.
+    pub(crate) fn write_group(&self, group: Vec<(u64, K, Option<V>)>, expires: Deadline) {
         if fault::planted("group_in_pieces") {
             for (hash, key, value) in group {
-                self.write(hash, key, value);
+                self.write(hash, key, Content { value, expires });
             }
             return;
         }
         let nudge = self.inside(move |view| {
             let mut nudge = Nudge::None;
             for (hash, key, value) in group {
-                nudge = nudge.or(self.put(view, hash, key, value));
+                nudge = nudge.or(self.put(view, hash, key, Content { value, expires }));
             }
             nudge
         });
@@ -227,78 +232,17 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         }
     }
 
-    fn put(&self, view: &View<K, V>, hash: u64, key: K, value: Option<V>) -> Nudge {
+    fn put(&self, view: &View<K, V>, hash: u64, key: K, content: Content<V>) -> Nudge {
         if !fault::planted("value_before_mark") {
             mark(view, hash, &key);
         }
-        let write = Write::new(self.numbers.draw(), value);
+        let write = Write::new(self.numbers.draw(), content);
         let again = fault::planted("value_before_mark").then(|| key.clone());
         view.active.put(hash, key, write, || self.numbers.draw());
         if let Some(key) = again {
             mark(view, hash, &key);
         }
         view.active.nudge()
-    }
-
-    /// Writes a value if the key has none; else returns the one that it has.
-    ///
-    /// Waits, in the moment between a rotation and its seal, for the writers of the sealed overlay.
-    /// Not to be called in the middle of a write: see [`inside_a_write`].
-    pub(crate) fn write_if_absent(&self, hash: u64, key: K, value: V) -> Result<(), V> {
-        let nudge = self.inside(|view| {
-            wait_sealed(view);
-            let below = match view.under_active(hash, &key) {
-                Some(write) => write.value().cloned(),
-                None => view.current.table.find_any(hash, &key).cloned(),
-            };
-            mark(view, hash, &key);
-            let write = Write::new(self.numbers.draw(), Some(value));
-            let put = view
-                .active
-                .put_if_absent(hash, key, write, below.is_none(), || self.numbers.draw());
-            match put {
-                Ok(()) => Ok(view.active.nudge()),
-                Err(there) => {
-                    let present = there.map_or(below, |write| write.value().cloned());
-                    // Always some, or it would have been put.
-                    present.map_or(Ok(Nudge::None), Err)
-                }
-            }
-        })?;
-        self.ring(nudge);
-        Ok(())
-    }
-
-    /// Draws the number of a load that begins now. The load's key must be looked up after this.
-    pub(crate) fn begin_load(&self) -> LiveLoad<'_> {
-        self.numbers.begin_load()
-    }
-
-    /// Stores what a load brought, unless the key was changed since the load began.
-    ///
-    /// `value` is `None` for a key that is gone at the source; `not_in` is the epoch of a table that has been
-    /// seen not to hold the key, if there is one. Waits as [`write_if_absent`](Self::write_if_absent) does.
-    pub(crate) fn install(
-        &self,
-        load: u64,
-        hash: u64,
-        key: K,
-        value: Option<V>,
-        not_in: Option<u64>,
-    ) -> Installed {
-        self.put_loaded(load, hash, key, value, not_in, |view| {
-            let folded = view.echo.as_ref().and_then(|echo| echo.last(hash));
-            folded.unwrap_or(0)
-        })
-    }
-
-    /// Takes out a key that has not been folded since a load of it began which failed: as if that load
-    /// had found it gone. Returns whether it went.
-    ///
-    /// The echo is not asked. It speaks for all keys of a hash, and one of them must not keep another.
-    pub(crate) fn take_out(&self, load: u64, hash: u64, key: &K) -> bool {
-        self.view().is_present(hash, key)
-            && self.put_loaded(load, hash, key.clone(), None, None, |_| 0) == Installed::Stored
     }
 
     /// A reload failed. To be called before the load is over.
@@ -315,46 +259,6 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 
     fn take_failed(&self) -> Vec<Failed<K>> {
         std::mem::take(&mut *self.failed.lock())
-    }
-
-    /// Puts what a load brought, unless something newer is there or, as `folded` says, has been folded.
-    fn put_loaded(
-        &self,
-        load: u64,
-        hash: u64,
-        key: K,
-        value: Option<V>,
-        not_in: Option<u64>,
-        folded: impl FnOnce(&View<K, V>) -> u64,
-    ) -> Installed {
-        let nudge = self.inside(|view| {
-            wait_sealed(view);
-            let below = view
-                .under_active(hash, &key)
-                .map_or(0, |write| write.number());
-            let floor = if fault::planted("floor_ignored") {
-                0
-            } else {
-                view.floor
-            };
-            if load < below.max(folded(view)).max(floor) {
-                return None;
-            }
-            mark_but(not_in, view, hash, &key);
-            let write = Write::new(load, value);
-            let put = view.active.put_if(hash, key, write, |current| {
-                current.is_none_or(|current| current.number() <= load)
-                    || fault::planted("load_ignores_numbers")
-            });
-            put.then(|| view.active.nudge())
-        });
-        match nudge {
-            Some(nudge) => {
-                self.ring(nudge);
-                Installed::Stored
-            }
-            None => Installed::Superseded,
-        }
     }
 
     /// Runs `act` inside the gate of the current view.
@@ -384,14 +288,5 @@ fn mark_but<K: Key, V>(not_in: Option<u64>, view: &View<K, V>, hash: u64, key: &
         && !fault::planted("marks_one_table")
     {
         next.table.mark(hash, key);
-    }
-}
-
-/// A conditional write decides on what is there, so nobody may still be writing underneath.
-fn wait_sealed<K, V>(view: &View<K, V>) {
-    if let Some(sealed) = &view.sealed
-        && !fault::planted("conditional_does_not_wait")
-    {
-        sealed.gate.wait_sealed();
     }
 }

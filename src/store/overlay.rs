@@ -2,22 +2,48 @@
 
 use std::borrow::Borrow;
 
+use crate::clock::{Clock, Deadline, Tick};
 use crate::contain::drop_contained;
 use crate::ledger::Ledger;
 use crate::sync::{Arc, atomic::AtomicBool, fault, order, plain};
 
-/// A write of one key: a value, or a tombstone where it was removed.
+/// What a write brings: a value that may expire, or a tombstone where a key is removed.
+#[derive(Clone)]
+pub(crate) struct Content<V> {
+    pub(crate) value: Option<V>,
+    pub(crate) expires: Deadline,
+}
+
+impl<V> Content<V> {
+    pub(crate) fn until(value: V, expires: Deadline) -> Self {
+        Self {
+            value: Some(value),
+            expires,
+        }
+    }
+}
+
+impl<V> From<Option<V>> for Content<V> {
+    fn from(value: Option<V>) -> Self {
+        Self {
+            value,
+            expires: Deadline::NEVER,
+        }
+    }
+}
+
+/// A write of one key.
 pub(crate) struct Write<V> {
     /// Changed only until the write is in the overlay, which publishes it.
     number: plain::Word,
-    value: Option<V>,
+    content: Content<V>,
 }
 
 impl<V> Write<V> {
-    pub(crate) fn new(number: u64, value: Option<V>) -> Self {
+    pub(crate) fn new(number: u64, content: impl Into<Content<V>>) -> Self {
         Self {
             number: plain::Word::new(number),
-            value,
+            content: content.into(),
         }
     }
 
@@ -32,8 +58,22 @@ impl<V> Write<V> {
         }
     }
 
-    pub(crate) fn value(&self) -> Option<&V> {
-        self.value.as_ref()
+    /// The value; none for a tombstone, or once it has expired.
+    #[inline]
+    pub(crate) fn value(&self, clock: &Clock) -> Option<&V> {
+        let value = self.content.value.as_ref()?;
+        (!self.content.expires.is_over(clock)).then_some(value)
+    }
+
+    /// The same at another moment than now.
+    pub(crate) fn value_at(&self, now: Tick) -> Option<&V> {
+        let value = self.content.value.as_ref()?;
+        (!self.content.expires.is_past(now)).then_some(value)
+    }
+
+    /// What was written, expired or not.
+    pub(crate) fn content(&self) -> &Content<V> {
+        &self.content
     }
 }
 
@@ -41,7 +81,7 @@ impl<V> Drop for Write<V> {
     fn drop(&mut self) {
         // Writes are dropped many in a row. A value that panics in its own drop must not unwind from there.
         if std::mem::needs_drop::<V>()
-            && let Some(value) = self.value.take()
+            && let Some(value) = self.content.value.take()
         {
             drop_contained(value);
         }
@@ -127,20 +167,21 @@ impl<K: Eq, V> Overlay<K, V> {
     }
 
     /// Puts a write as [`put`](Self::put) does, if `absent` says that there is nothing below the overlay
-    /// and there is no value in it; else returns the write that is there.
+    /// and there is no value in it that has not expired by `now`; else returns the write that is there.
     pub(crate) fn put_if_absent(
         &self,
         hash: u64,
         key: K,
         write: Write<V>,
         absent: bool,
+        now: Tick,
         mut draw: impl FnMut() -> u64,
     ) -> Result<(), Option<&Write<V>>> {
         self.begin();
         let put = self
             .writes
             .put_if(hash, key, write, |current, write| match current {
-                Some(current) if current.value.is_some() => false,
+                Some(current) if current.value_at(now).is_some() => false,
                 Some(tombstone) => {
                     write.number_after(tombstone, &mut draw);
                     true

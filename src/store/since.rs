@@ -58,7 +58,7 @@ fn last_writes<K: Key, V: Value>(overlays: &[Arc<Overlay<K, V>>]) -> Arc<Overlay
     let one = Overlay::new(usize::MAX, keys.unwrap_or(0));
     for overlay in overlays.iter().rev() {
         overlay.for_each(|hash, key, write| {
-            let copy = Write::new(write.number(), write.value().cloned());
+            let copy = Write::new(write.number(), write.content().clone());
             one.put_if(hash, key.clone(), copy, |newer| newer.is_none());
         });
     }

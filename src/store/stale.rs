@@ -124,7 +124,7 @@ impl<K: Key> Stale<K> {
                 self.take(place);
             }
             if first.is_some_and(|first| first < write.number()) {
-                self.note_changed(hash, key, write.value().is_some(), write.number());
+                self.note_changed(hash, key, write.content().value.is_some(), write.number());
             }
         });
     }
@@ -154,7 +154,12 @@ impl<K: Key> Stale<K> {
                 for overlay in since {
                     overlay.for_each(|hash, key, write| {
                         if write.number() > whole.number && !fault::planted("stale_in_the_fetch") {
-                            self.note_changed(hash, key, write.value().is_some(), write.number());
+                            self.note_changed(
+                                hash,
+                                key,
+                                write.content().value.is_some(),
+                                write.number(),
+                            );
                         }
                     });
                 }

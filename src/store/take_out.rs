@@ -4,7 +4,8 @@ use std::hash::BuildHasher;
 use std::time::Duration;
 
 use super::Store;
-use super::fold::{Folder, changes_of, echo_after};
+use super::changes::Changes;
+use super::fold::{Folder, echo_after};
 use super::overlay::Overlay;
 use super::stale::{Since, Stale};
 use crate::contain::contained;
@@ -120,16 +121,17 @@ impl<K: Key, V: Value> Folder<K, V> {
         let sealed = self.rotate(store, number);
         let view = store.cell.load_full();
         let mut echo = view.echo.clone();
-        let mut changes = Vec::new();
+        let old = &view.current.table;
+        let mut changes = Changes::none(old, store.clock.coarse());
         if let Some(sealed) = &sealed {
             echo = echo_after(store, &view, sealed);
             self.settle_stale(store, sealed);
             self.keep_since(sealed);
-            changes = changes_of(sealed, number);
+            changes = changes.of(sealed, number);
         }
         let stale = self.stale.as_ref()?;
         let (mut kept, mut gone) = (Vec::new(), 0);
-        for (key, value) in view.current.table.iter() {
+        for (key, value) in old.iter() {
             let hash = store.hash(key);
             if stale.is_newer(hash, key, number) {
                 kept.push((key.clone(), value.clone()));
@@ -139,13 +141,16 @@ impl<K: Key, V: Value> Folder<K, V> {
         }
         if let Some(sealed) = &sealed {
             sealed.for_each(|_, _, write| {
-                gone += usize::from(write.number() < number && write.value().is_some());
+                gone += usize::from(write.number() < number && write.content().value.is_some());
             });
         }
-        let mut table = Table::from_pairs(kept, |key| store.hash(key));
-        if !changes.is_empty() {
-            table = table.patched(changes, |key| store.hash(key));
-        }
+        let table = Table::from_pairs(kept, |key| store.hash(key));
+        let hash_of = |key: &K| store.hash(key);
+        let table = if changes.is_empty() {
+            table.timed_as(old, std::iter::empty(), &store.clock, hash_of)
+        } else {
+            changes.over(&table, old, &store.clock, hash_of)
+        };
         self.announce_and_publish(store, table, echo, number.max(view.floor));
         if let Some(stale) = &mut self.stale {
             stale.end_wholes(number);

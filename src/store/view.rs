@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use super::echo::Echo;
 use super::gate::Gate;
 use super::overlay::{Overlay, Write};
+use crate::clock::{Clock, Deadline};
 use crate::sync::Arc;
 use crate::table::{NoHit, Table};
 
@@ -36,6 +37,8 @@ pub(crate) struct View<K, V> {
     pub(crate) floor: u64,
     /// What was folded away under the loads that are under way.
     pub(crate) echo: Option<Arc<Echo>>,
+    /// By which values expire.
+    pub(crate) clock: Clock,
 }
 
 pub(crate) struct Sealed<K, V> {
@@ -62,6 +65,7 @@ impl<K, V> Clone for View<K, V> {
             gate: Arc::clone(&self.gate),
             floor: self.floor,
             echo: self.echo.clone(),
+            clock: self.clock.clone(),
         }
     }
 }
@@ -70,8 +74,8 @@ impl<K, V> Clone for View<K, V> {
 pub(crate) enum Found<'a, V> {
     /// In the table.
     Table(&'a V),
-    /// In an overlay: a value or a tombstone.
-    Overlay(&'a Write<V>),
+    /// In an overlay: a value, or none where it was removed or has expired.
+    Overlay(Option<&'a V>),
     /// Nowhere.
     Nothing,
 }
@@ -82,7 +86,7 @@ impl<'a, V> Found<'a, V> {
     pub(crate) fn value(&self) -> Option<&'a V> {
         match *self {
             Found::Table(value) => Some(value),
-            Found::Overlay(write) => write.value(),
+            Found::Overlay(value) => value,
             Found::Nothing => None,
         }
     }
@@ -170,7 +174,7 @@ impl<K: Eq, V> View<K, V> {
         match found {
             Some((value, false)) => Found::Table(value),
             _ => match (self.overlaid(hash, key), found) {
-                (Some(write), _) => Found::Overlay(write),
+                (Some(write), _) => Found::Overlay(write.value(&self.clock)),
                 (None, Some((value, _))) => Found::Table(value),
                 (None, None) => Found::Nothing,
             },
@@ -219,6 +223,19 @@ impl<K: Eq, V> View<K, V> {
         } else {
             matches!(self.look(hash, key), Found::Nothing)
         }
+    }
+
+    /// When the value of a key expires; `None` if it has none, or none any more.
+    pub(crate) fn deadline<Q>(&self, hash: u64, key: &Q) -> Option<Deadline>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let expires = match self.overlaid(hash, key) {
+            Some(write) => write.value(&self.clock).map(|_| write.content().expires),
+            None => self.current.table.deadline_of(hash, key),
+        };
+        expires.filter(|expires| !expires.is_over(&self.clock))
     }
 
     /// The newest write of the key in the overlays.

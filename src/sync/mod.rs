@@ -19,6 +19,7 @@ use real as world;
 mod barrier;
 #[cfg(not(larder_loom))]
 mod cell;
+mod coarse;
 pub(crate) mod fault;
 mod hashed;
 mod mutex;
@@ -31,6 +32,7 @@ mod slots;
 #[cfg(larder_loom)]
 pub(crate) mod watched;
 
+pub(crate) use coarse::Coarse;
 pub(crate) use hashed::Hashed;
 pub(crate) use mutex::Mutex;
 pub(crate) use parker::Parker;

@@ -70,6 +70,7 @@ where
             first,
             second,
             last,
+            timed: None,
         };
     }
     // The bits of these hashes are not where a level looks for them, or the count was wrong. What
@@ -82,6 +83,7 @@ where
         first: Level::empty(),
         second,
         last,
+        timed: None,
     }
 }
 

@@ -48,6 +48,16 @@ impl<K, V> Entries<K, V> {
         }
     }
 
+    /// Whether there is an entry in a slot, and no gap.
+    pub(super) fn has(&self, slot: usize) -> bool {
+        if const { Self::FILLED } {
+            let word = self.present.get(slot / 64);
+            word.is_some_and(|word| word & 1 << (slot % 64) != 0)
+        } else {
+            matches!(self.spaced.get(slot), Some(Some(_)))
+        }
+    }
+
     /// All slots, if there is nothing to drop.
     #[inline(always)]
     pub(super) fn filled(&self) -> &[(K, V)] {

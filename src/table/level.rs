@@ -191,6 +191,11 @@ impl<K, V> Level<K, V> {
         self.shape.slot(hash, bucket, pilot)
     }
 
+    /// Has no lookup go the short way, before the level is shared.
+    pub(super) fn close(&mut self) {
+        self.open.store(0, order::COUNT);
+    }
+
     pub(super) fn is_marked(&self, slot: usize) -> bool {
         self.marks.has(slot)
     }

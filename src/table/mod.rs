@@ -23,12 +23,15 @@ mod place;
 mod shape;
 #[cfg(all(test, not(larder_loom), not(larder_shuttle)))]
 mod tests;
+mod timed;
 
 use std::borrow::Borrow;
 
+use crate::clock::Tick;
 use crate::contain::drop_contained;
 use crate::spread::spread;
 use crate::table::level::Level;
+use crate::table::timed::Timed;
 
 pub(crate) use crate::table::level::NoHit;
 use crate::table::list::List;
@@ -75,6 +78,16 @@ pub(crate) struct Table<K, V> {
     second: Level<K, V>,
     /// What found no place there either, by mixed hashes.
     last: List<K, V>,
+    /// When its entries expire, if any do.
+    timed: Option<Box<Timed>>,
+}
+
+/// Where an entry is.
+#[derive(Clone, Copy)]
+enum At {
+    First(usize),
+    Second(usize),
+    Last(usize),
 }
 
 impl<K, V> Table<K, V> {
@@ -84,6 +97,7 @@ impl<K, V> Table<K, V> {
             first: Level::empty(),
             second: Level::empty(),
             last: List::empty(),
+            timed: None,
         }
     }
 
@@ -204,6 +218,9 @@ impl<K, V> Table<K, V> {
             return None;
         };
         let value = self.first.in_slot(slot, key)?;
+        if self.timed.is_some() && self.is_over(At::First(slot)) {
+            return None;
+        }
         Some((value, self.first.is_marked(slot)))
     }
 
@@ -217,12 +234,15 @@ impl<K, V> Table<K, V> {
     {
         let mixed = spread(hash);
         let slot = self.second.slot(mixed);
-        if let Some(value) = self.second.in_slot(slot, key) {
-            return Some((value, self.second.is_marked(slot)));
-        }
-        let index = self.last.position(mixed, key)?;
-        let (_, value) = self.last.entries().get(index)?;
-        Some((value, self.last.marks.has(index)))
+        let (at, found) = match self.second.in_slot(slot, key) {
+            Some(value) => (At::Second(slot), (value, self.second.is_marked(slot))),
+            None => {
+                let index = self.last.position(mixed, key)?;
+                let (_, value) = self.last.entries().get(index)?;
+                (At::Last(index), (value, self.last.marks.has(index)))
+            }
+        };
+        (!self.is_over(at)).then_some(found)
     }
 
     /// Returns the value of a key that is here, marked or not.
@@ -232,10 +252,21 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        match self.first.get(hash, key) {
-            Some(value) => Some(value),
-            None => self.find_late(hash, key).map(|(value, _)| value),
+        self.find(hash, key).map(|(value, _)| value)
+    }
+
+    /// The same at another moment than now, of a table whose entries may expire.
+    pub(crate) fn find_at<Q>(&self, hash: u64, key: &Q, now: Tick) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let at = self.place_of(hash, key)?;
+        if self.deadline(at).is_past(now) {
+            return None;
         }
+        let (_, value) = self.entry(at)?;
+        Some(value)
     }
 
     /// Marks a key's entry; returns whether the key is here.
@@ -246,31 +277,66 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
+        let Some(at) = self.place_of(hash, key) else {
+            return false;
+        };
+        match at {
+            At::First(slot) => self.first.mark(slot),
+            At::Second(slot) => self.second.mark(slot),
+            At::Last(index) => self.last.marks.set(index),
+        }
+        true
+    }
+
+    /// Where a key is that is here, marked or not, expired or not.
+    fn place_of<Q>(&self, hash: u64, key: &Q) -> Option<At>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
         if let Some(slot) = self.first.position(hash, key) {
-            self.first.mark(slot);
-            return true;
+            return Some(At::First(slot));
         }
         let mixed = spread(hash);
         if let Some(slot) = self.second.position(mixed, key) {
-            self.second.mark(slot);
-            return true;
+            return Some(At::Second(slot));
         }
-        let index = self.last.position(mixed, key);
-        index.map(|index| self.last.marks.set(index)).is_some()
+        self.last.position(mixed, key).map(At::Last)
     }
 
-    /// Iterates over all entries, also marked ones, in table order.
+    fn entry(&self, at: At) -> Option<&(K, V)> {
+        match at {
+            At::First(slot) => self.first.entries().candidate(slot),
+            At::Second(slot) => self.second.entries().candidate(slot),
+            At::Last(index) => self.last.entries().get(index),
+        }
+    }
+
+    /// Iterates over all entries, with their places.
+    fn places(&self) -> impl Iterator<Item = (At, &(K, V))> {
+        let of = |level: &'_ Level<K, V>| 0..level.shape().slots();
+        let first = self.first.entries().within(of(&self.first));
+        let second = self.second.entries().within(of(&self.second));
+        let last = self.last.entries().iter().enumerate();
+        first
+            .map(|(slot, entry)| (At::First(slot), entry))
+            .chain(second.map(|(slot, entry)| (At::Second(slot), entry)))
+            .chain(last.map(|(index, entry)| (At::Last(index), entry)))
+    }
+
+    /// Iterates over all entries, also marked ones, in table order, but for those that have expired by then.
+    pub(crate) fn iter_at(&self, now: Tick) -> impl Iterator<Item = (&K, &V)> {
+        self.places()
+            .filter(move |&(at, _)| !self.deadline(at).is_past(now))
+            .map(|(_, (key, value))| (key, value))
+    }
+
+    /// The same by now.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        let levels = self
-            .first
-            .entries()
-            .iter()
-            .chain(self.second.entries().iter());
-        let all = levels.chain(self.last.entries());
-        all.map(|(key, value)| (key, value))
+        self.iter_at(self.now())
     }
 
-    /// Returns the number of entries, also marked ones.
+    /// Returns the number of entries, also marked and expired ones.
     pub(crate) fn len(&self) -> usize {
         self.first.entries().len() + self.second.entries().len() + self.last.len()
     }

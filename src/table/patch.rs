@@ -57,6 +57,7 @@ where
         first,
         second,
         last,
+        timed: None,
     };
     let placed = patched.first.entries().len();
     if placed > 0 && is_too_much(patched.len() - placed, placed) {

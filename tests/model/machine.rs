@@ -8,7 +8,7 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use larder::{Bucket, ErrorKind, LoadState, ManualClock, Origin, Outcome, Reader, Snapshot};
+use larder::{Bucket, ErrorKind, LoadState, ManualClock, Origin, Outcome, Reader, Snapshot, Ttl};
 
 /// So few keys that every operation meets the others.
 pub(crate) const KEYS: u8 = 12;
@@ -22,6 +22,12 @@ const MAX_STALE: Duration = Duration::from_millis(600);
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     Set(u8, u32),
+    /// With a time to live, in milliseconds.
+    SetWithTtl(u8, u32, u16),
+    SetManyWithTtl(Vec<(u8, u32)>, u16),
+    ExpireIn(u8, u16),
+    Persist(u8),
+    Touch(u8),
     SetIfAbsent(u8, u32),
     SetMany(Vec<(u8, u32)>),
     Invalidate(u8),
@@ -47,9 +53,27 @@ pub(crate) enum Op {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     Value(u32),
+    /// With a time to live, in milliseconds.
+    Expiring(u32, u16),
     Ignore(u32),
     Absent,
     Error,
+}
+
+impl Said {
+    fn outcome(self) -> Outcome<u32> {
+        match self {
+            Self::Value(value) => Outcome::Value(value),
+            Self::Expiring(value, ttl) => Outcome::Expiring(value, millis(ttl)),
+            Self::Ignore(value) => Outcome::Ignore(value),
+            Self::Absent => Outcome::Absent,
+            Self::Error => Outcome::Failed("scripted".into()),
+        }
+    }
+}
+
+fn millis(count: u16) -> Duration {
+    Duration::from_millis(u64::from(count))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,12 +99,8 @@ struct Source {
 
 impl Source {
     fn ask(&self, key: u8) -> Outcome<u32> {
-        match self.says.get(&key).copied().unwrap_or(Said::Absent) {
-            Said::Value(value) => Outcome::Value(value),
-            Said::Ignore(value) => Outcome::Ignore(value),
-            Said::Absent => Outcome::Absent,
-            Said::Error => Outcome::Failed("scripted".into()),
-        }
+        let said = self.says.get(&key).copied().unwrap_or(Said::Absent);
+        said.outcome()
     }
 
     fn whole(&self) -> Result<(), String> {
@@ -101,6 +121,9 @@ pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
     clock: ManualClock,
     source: Arc<Mutex<Source>>,
     shape: Shape,
+    ttl: Option<Duration>,
+    /// When what is cached expires, if it does.
+    expires: BTreeMap<u8, Duration>,
     /// What must be cached.
     cached: BTreeMap<u8, u32>,
     /// Until when, of what has failed to refresh since it was written.
@@ -112,7 +135,7 @@ pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
 impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
     /// `loaders`: one where keys share a hash. Of two batches at a time the later one's keys, folded meanwhile, may
     /// have those of the other refused, which is right and not what this is to compare.
-    pub(crate) fn new(shape: Shape, hasher: S, loaders: usize) -> Self {
+    pub(crate) fn new(shape: Shape, hasher: S, loaders: usize, ttl: Option<Duration>) -> Self {
         let source = Arc::new(Mutex::new(Source {
             says: BTreeMap::new(),
             mood: Mood::Well,
@@ -124,6 +147,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             .max_stale(MAX_STALE)
             .loader_threads(loaders)
             .batch_size(3);
+        let builder = match ttl {
+            Some(ttl) => builder.ttl(ttl),
+            None => builder,
+        };
         let (one, many, all) = (
             Arc::clone(&source),
             Arc::clone(&source),
@@ -183,6 +210,8 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             clock,
             source,
             shape,
+            ttl,
+            expires: BTreeMap::new(),
             cached,
             stale: BTreeMap::new(),
             kept: Vec::new(),
@@ -206,6 +235,29 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             Op::Set(key, value) => {
                 self.bucket.set(*key, *value);
                 self.change(*key, Some(*value));
+            }
+            Op::SetWithTtl(key, value, ttl) => {
+                self.bucket.set_with_ttl(*key, *value, millis(*ttl));
+                self.change_for(*key, *value, Some(millis(*ttl)));
+            }
+            Op::SetManyWithTtl(pairs, ttl) => {
+                let all = pairs.iter().copied();
+                self.bucket.set_many_with_ttl(all, millis(*ttl));
+                for (key, value) in pairs {
+                    self.change_for(*key, *value, Some(millis(*ttl)));
+                }
+            }
+            Op::ExpireIn(key, ttl) => {
+                let there = self.bucket.expire_in(key, millis(*ttl)).unwrap();
+                self.retime(*key, there, Some(millis(*ttl)));
+            }
+            Op::Persist(key) => {
+                let there = self.bucket.persist(key).unwrap();
+                self.retime(*key, there, None);
+            }
+            Op::Touch(key) => {
+                let there = self.bucket.touch(key).unwrap();
+                self.retime(*key, there, self.ttl);
             }
             Op::SetIfAbsent(key, value) => {
                 let expected = self.cached.get(key).copied().map_or(Ok(()), Err);
@@ -233,6 +285,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             Op::Clear => {
                 self.bucket.clear().unwrap();
                 self.cached.clear();
+                self.expires.clear();
                 self.stale.clear();
             }
             Op::Publish => {
@@ -280,10 +333,35 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
     /// What a write or a load does to a key: it is not stale after that.
     fn change(&mut self, key: u8, value: Option<u32>) {
         match value {
-            Some(value) => drop(self.cached.insert(key, value)),
-            None => drop(self.cached.remove(&key)),
+            Some(value) => self.change_for(key, value, self.ttl),
+            None => {
+                self.cached.remove(&key);
+                self.expires.remove(&key);
+                self.stale.remove(&key);
+            }
         }
+    }
+
+    /// The same with a value that lives so long.
+    fn change_for(&mut self, key: u8, value: u32, ttl: Option<Duration>) {
+        self.cached.insert(key, value);
         self.stale.remove(&key);
+        match ttl {
+            Some(ttl) => drop(self.expires.insert(key, self.clock.clock().now() + ttl)),
+            None => drop(self.expires.remove(&key)),
+        }
+        if ttl == Some(Duration::ZERO) {
+            self.change(key, None);
+        }
+    }
+
+    /// What a change of a value's time does, which is written again.
+    fn retime(&mut self, key: u8, there: bool, ttl: Option<Duration>) {
+        let value = self.cached.get(&key).copied();
+        assert_eq!(there, value.is_some());
+        if let Some(value) = value {
+            self.change_for(key, value, ttl);
+        }
     }
 
     /// The refresh of a key failed.
@@ -306,6 +384,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             // A turn of the refresher, which takes them out.
             self.bucket.publish().unwrap();
         }
+        let over = self.expires.iter().filter(|(_, at)| **at <= now);
+        for key in over.map(|(&key, _)| key).collect::<Vec<_>>() {
+            self.change(key, None);
+        }
     }
 
     fn said(&self, key: u8) -> (Mood, Said) {
@@ -320,6 +402,9 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
     fn model_load(&mut self, key: u8) {
         match self.said(key) {
             (Mood::Well, Said::Value(value)) => self.change(key, Some(value)),
+            (Mood::Well, Said::Expiring(value, ttl)) => {
+                self.change_for(key, value, Some(millis(ttl)));
+            }
             (Mood::Well, Said::Absent) => self.change(key, None),
             (Mood::Well, Said::Ignore(_)) => {}
             _ => self.fail(key),
@@ -334,7 +419,9 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         match self.said(key) {
             (Mood::Fails, _) | (Mood::Well, Said::Error) => Err(ErrorKind::Load),
             (Mood::Panics, _) => Err(ErrorKind::Panicked),
-            (Mood::Well, Said::Value(value)) => Ok((Some(value), Origin::Loaded)),
+            (Mood::Well, Said::Value(value) | Said::Expiring(value, _)) => {
+                Ok((Some(value), Origin::Loaded))
+            }
             (Mood::Well, Said::Ignore(value)) => Ok((Some(value), Origin::Ignored)),
             (Mood::Well, Said::Absent) => Ok((None, Origin::Loaded)),
         }
@@ -381,17 +468,17 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
 
     fn fetch_with(&mut self, key: u8, said: Said) {
         let fetched = self.bucket.call().fetch_with(&key, |_| match said {
-            Said::Value(value) => Ok(Outcome::Value(value)),
-            Said::Ignore(value) => Ok(Outcome::Ignore(value)),
-            Said::Absent => Ok(Outcome::Absent),
             Said::Error => Err("scripted"),
+            said => Ok(said.outcome()),
         });
         let fetched = fetched
             .map(|f| (f.value().copied(), f.origin()))
             .map_err(|e| e.kind());
         let expected = match (self.cached.get(&key), said) {
             (Some(&value), _) => Ok((Some(value), Origin::Hit)),
-            (None, Said::Value(value)) => Ok((Some(value), Origin::Loaded)),
+            (None, Said::Value(value) | Said::Expiring(value, _)) => {
+                Ok((Some(value), Origin::Loaded))
+            }
             (None, Said::Ignore(value)) => Ok((Some(value), Origin::Ignored)),
             (None, Said::Absent) => Ok((None, Origin::Loaded)),
             (None, Said::Error) => Err(ErrorKind::Load),
@@ -400,8 +487,12 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             fetched, expected,
             "fetch of {key} with a loader that says {said:?}"
         );
-        if let (Said::Value(value), None) = (said, self.cached.get(&key)) {
-            self.change(key, Some(value));
+        match (said, self.cached.get(&key)) {
+            (Said::Value(value), None) => self.change(key, Some(value)),
+            (Said::Expiring(value, ttl), None) => {
+                self.change_for(key, value, Some(millis(ttl)));
+            }
+            _ => {}
         }
     }
 
@@ -420,8 +511,14 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                     Said::Value(value) => Some((key, value)),
                     _ => None,
                 };
-                self.cached = source.says.iter().filter_map(value).collect();
+                let pairs: Vec<_> = source.says.iter().filter_map(value).collect();
+                drop(source);
+                self.cached.clear();
+                self.expires.clear();
                 self.stale.clear();
+                for (key, value) in pairs {
+                    self.change(key, Some(value));
+                }
             }
             (Shape::Dataset, mood) => {
                 let kind = match mood {
@@ -466,6 +563,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 expected.is_some(),
                 "contains({key}) {when}"
             );
+            let now = self.clock.clock().now();
+            let left = self.expires.get(&key).map(|&at| Ttl::Left(at - now));
+            let ttl = expected.map(|_| left.unwrap_or(Ttl::Never));
+            assert_eq!(self.bucket.ttl(&key), ttl, "ttl({key}) {when}");
             let state = self.bucket.load_state(&key);
             let rest = if expected.is_some() {
                 LoadState::Cached

@@ -36,6 +36,7 @@ impl Hasher for Constant {
 fn said() -> impl Strategy<Value = Said> {
     prop_oneof![
         4 => any::<u32>().prop_map(Said::Value),
+        2 => (any::<u32>(), 0..1500_u16).prop_map(|(v, ttl)| Said::Expiring(v, ttl)),
         1 => any::<u32>().prop_map(Said::Ignore),
         1 => Just(Said::Absent),
         1 => Just(Said::Error),
@@ -45,8 +46,15 @@ fn said() -> impl Strategy<Value = Said> {
 fn op() -> impl Strategy<Value = Op> {
     let key = || 0..KEYS;
     let keys = || vec(0..KEYS, 0..8);
+    let ttl = || 0..1500_u16;
     prop_oneof![
         4 => (key(), any::<u32>()).prop_map(|(k, v)| Op::Set(k, v)),
+        2 => (key(), any::<u32>(), ttl()).prop_map(|(k, v, ttl)| Op::SetWithTtl(k, v, ttl)),
+        1 => (vec((key(), any::<u32>()), 0..6), ttl())
+            .prop_map(|(pairs, ttl)| Op::SetManyWithTtl(pairs, ttl)),
+        1 => (key(), ttl()).prop_map(|(k, ttl)| Op::ExpireIn(k, ttl)),
+        1 => key().prop_map(Op::Persist),
+        1 => key().prop_map(Op::Touch),
         2 => (key(), any::<u32>()).prop_map(|(k, v)| Op::SetIfAbsent(k, v)),
         2 => vec((key(), any::<u32>()), 0..6).prop_map(Op::SetMany),
         2 => key().prop_map(Op::Invalidate),
@@ -90,24 +98,31 @@ proptest! {
     #[test]
     fn a_bucket_with_a_single_loader_is_its_model(ops in ops()) {
         quiet();
-        Machine::new(Shape::Single, larder::DefaultHashBuilder::default(), 2).run(&ops);
+        Machine::new(Shape::Single, larder::DefaultHashBuilder::default(), 2, None).run(&ops);
     }
 
     #[test]
     fn a_bucket_with_a_batch_loader_is_its_model(ops in ops()) {
         quiet();
-        Machine::new(Shape::Bulk, larder::DefaultHashBuilder::default(), 2).run(&ops);
+        Machine::new(Shape::Bulk, larder::DefaultHashBuilder::default(), 2, None).run(&ops);
     }
 
     #[test]
     fn a_bucket_with_a_dataset_is_its_model(ops in ops()) {
         quiet();
-        Machine::new(Shape::Dataset, larder::DefaultHashBuilder::default(), 2).run(&ops);
+        Machine::new(Shape::Dataset, larder::DefaultHashBuilder::default(), 2, None).run(&ops);
+    }
+
+    #[test]
+    fn a_bucket_whose_values_expire_is_its_model(ops in ops()) {
+        quiet();
+        let ttl = Some(std::time::Duration::from_millis(700));
+        Machine::new(Shape::Dataset, larder::DefaultHashBuilder::default(), 2, ttl).run(&ops);
     }
 
     #[test]
     fn a_bucket_whose_keys_share_a_hash_is_its_model(ops in ops()) {
         quiet();
-        Machine::new(Shape::Bulk, Constant, 1).run(&ops);
+        Machine::new(Shape::Bulk, Constant, 1, None).run(&ops);
     }
 }

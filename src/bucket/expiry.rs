@@ -1,0 +1,158 @@
+//! Values that expire: writes with a time of their own, and what can be asked and changed of it.
+
+use std::borrow::Borrow;
+use std::hash::Hash;
+use std::time::Duration;
+
+use super::Bucket;
+use super::core::Core;
+use crate::clock::Deadline;
+use crate::error::Error;
+use crate::store::{Content, inside_a_write};
+use crate::{HashBuilder, Key, Value};
+
+/// How long a value will live. See [`Bucket::ttl`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ttl {
+    /// For so long from now on.
+    Left(Duration),
+    /// For ever.
+    Never,
+}
+
+impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
+    /// When a value expires that is written now and nothing is said of.
+    #[inline]
+    pub(super) fn expires(&self) -> Deadline {
+        match self.config.ttl {
+            None => Deadline::NEVER,
+            Some(ttl) => Deadline::after(&self.clock, ttl),
+        }
+    }
+}
+
+impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
+    /// Writes a value that expires after `ttl`, whatever the bucket's own. As [`set`](Self::set) otherwise.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let time = larder::ManualClock::new();
+    /// let bucket = larder::Bucket::<u32, &str>::builder("codes").clock(time.clock()).build()?;
+    /// bucket.set_with_ttl(1, "4711", Duration::from_secs(30));
+    /// time.advance(Duration::from_secs(30));
+    /// assert_eq!(bucket.peek(&1), None);
+    /// # Ok::<(), larder::BuildError>(())
+    /// ```
+    pub fn set_with_ttl(&self, key: K, value: V, ttl: Duration) {
+        let hash = self.core.store.hash(&key);
+        let expires = Deadline::after(&self.core.clock, ttl);
+        let content = Content::until(value, expires);
+        self.core.store.write(hash, key, content);
+    }
+
+    /// Writes many values that expire at one moment, after `ttl`. As [`set_many`](Self::set_many) otherwise.
+    pub fn set_many_with_ttl(&self, pairs: impl IntoIterator<Item = (K, V)>, ttl: Duration) {
+        let expires = Deadline::after(&self.core.clock, ttl);
+        self.write_many(pairs, expires);
+    }
+
+    /// How long the value of a key will live; `None` if the key is not cached.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use larder::Ttl;
+    ///
+    /// let time = larder::ManualClock::new();
+    /// let bucket = larder::Bucket::<u32, &str>::builder("codes").clock(time.clock()).build()?;
+    /// bucket.set(1, "for ever");
+    /// bucket.set_with_ttl(2, "4711", Duration::from_secs(30));
+    /// time.advance(Duration::from_secs(10));
+    /// assert_eq!(bucket.ttl(&1), Some(Ttl::Never));
+    /// assert_eq!(bucket.ttl(&2), Some(Ttl::Left(Duration::from_secs(20))));
+    /// assert_eq!(bucket.ttl(&3), None);
+    /// # Ok::<(), larder::BuildError>(())
+    /// ```
+    pub fn ttl<Q>(&self, key: &Q) -> Option<Ttl>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let store = &self.core.store;
+        let hash = store.hash(key);
+        let expires = store.view().deadline(hash, key)?;
+        Some(match expires.time() {
+            None => Ttl::Never,
+            Some(time) => Ttl::Left(time.saturating_sub(self.core.clock.now())),
+        })
+    }
+
+    /// Has the value of a key expire after `ttl` from now on. Returns whether the key is cached.
+    ///
+    /// The value is written again, unless somebody else writes the key at the same time: then that stands.
+    ///
+    /// # Errors
+    ///
+    /// `Reentrant` in the middle of a write (see [`Bucket`]).
+    ///
+    /// # Blocking
+    ///
+    /// As [`set_if_absent`](Self::set_if_absent).
+    #[doc(alias = "expire")]
+    pub fn expire_in<Q>(&self, key: &Q, ttl: Duration) -> Result<bool, Error>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.retime(key, Deadline::after(&self.core.clock, ttl))
+    }
+
+    /// Has the value of a key never expire. As [`expire_in`](Self::expire_in) otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn persist<Q>(&self, key: &Q) -> Result<bool, Error>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.retime(key, Deadline::NEVER)
+    }
+
+    /// Has the value of a key live as long again as one that is written now, by the bucket's own
+    /// [`ttl`](super::Builder::ttl). As [`expire_in`](Self::expire_in) otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn touch<Q>(&self, key: &Q) -> Result<bool, Error>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.retime(key, self.core.expires())
+    }
+
+    fn retime<Q>(&self, key: &Q, expires: Deadline) -> Result<bool, Error>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        if inside_a_write() {
+            return Err(Error::reentrant());
+        }
+        let store = &self.core.store;
+        Ok(store.retime(store.hash(key), &key.to_owned(), expires))
+    }
+
+    pub(super) fn write_many(&self, pairs: impl IntoIterator<Item = (K, V)>, expires: Deadline) {
+        let store = &self.core.store;
+        // Collected first: the iterator is the caller's code, and must not run inside a write.
+        let group = pairs
+            .into_iter()
+            .map(|(key, value)| (store.hash(&key), key, Some(value)))
+            .collect();
+        store.write_group(group, expires);
+    }
+}

@@ -1,0 +1,111 @@
+//! What sealed overlays change in a table.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+
+use super::overlay::{Overlay, Write};
+use crate::clock::{Clock, Deadline, Tick};
+use crate::sync::Arc;
+use crate::table::{Change, Table};
+use crate::{Key, Value};
+
+/// The last write of each key, ready to be laid over a table.
+pub(super) struct Changes<'a, K, V> {
+    list: Vec<Change<K, V>>,
+    /// When they expire; of a bucket in which nothing does, none.
+    deadlines: Vec<(u64, &'a K, Deadline)>,
+    /// Also those that never do: the table may say otherwise.
+    all_deadlines: bool,
+    now: Tick,
+}
+
+impl<'a, K: Key, V: Value> Changes<'a, K, V> {
+    /// None so far, for a table of which some entries expire or not. What has expired by `now` is gone.
+    pub(super) fn none(timed: &Table<K, V>, now: Tick) -> Self {
+        Self {
+            list: Vec::new(),
+            deadlines: Vec::new(),
+            all_deadlines: timed.earliest() != Deadline::NEVER,
+            now,
+        }
+    }
+
+    /// Those of an overlay that are not below `floor`.
+    pub(super) fn of(mut self, sealed: &'a Overlay<K, V>, floor: u64) -> Self {
+        self.list.reserve(sealed.keys());
+        sealed.for_each(|hash, key, write| {
+            if write.number() >= floor {
+                self.push(hash, key, write);
+            }
+        });
+        self
+    }
+
+    /// Those of several, oldest first, later ones on top.
+    pub(super) fn of_all(
+        mut self,
+        overlays: &'a [Arc<Overlay<K, V>>],
+        floor: u64,
+        hasher: impl BuildHasher,
+    ) -> Self {
+        if let [one] = overlays {
+            return self.of(one, floor);
+        }
+        let mut newest = HashMap::with_hasher(hasher);
+        for overlay in overlays {
+            overlay.for_each(|hash, key, write| {
+                if write.number() >= floor {
+                    newest.insert(key, (hash, write));
+                }
+            });
+        }
+        for (key, (hash, write)) in newest {
+            self.push(hash, key, write);
+        }
+        self
+    }
+
+    fn push(&mut self, hash: u64, key: &'a K, write: &Write<V>) {
+        let expires = write.content().expires;
+        if self.all_deadlines || expires != Deadline::NEVER {
+            self.deadlines.push((hash, key, expires));
+        }
+        self.list.push(Change {
+            hash,
+            key: key.clone(),
+            value: write.value_at(self.now).cloned(),
+        });
+    }
+
+    /// Removes what has expired in a table, but for what was written anew, which is among the changes already.
+    pub(super) fn expire(
+        &mut self,
+        table: &Table<K, V>,
+        sealed: &Overlay<K, V>,
+        hash: impl Fn(&K) -> u64,
+    ) {
+        let expired = table.expired_at(self.now).map(|key| (hash(key), key));
+        let expired = expired.filter(|&(hash, key)| sealed.get(hash, key).is_none());
+        self.list.extend(expired.map(|(hash, key)| Change {
+            hash,
+            key: key.clone(),
+            value: None,
+        }));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// A table with them laid over. `timed` is the one that knows when its entries expire.
+    pub(super) fn over(
+        self,
+        table: &Table<K, V>,
+        timed: &Table<K, V>,
+        clock: &Clock,
+        hash: impl Fn(&K) -> u64,
+    ) -> Table<K, V> {
+        let patched = table.patched(self.list, &hash);
+        patched.timed_as(timed, self.deadlines.into_iter(), clock, &hash)
+    }
+}

@@ -1,0 +1,162 @@
+//! Writes that depend on what is there: if a key is absent, if a load is newer, if a value is still the same.
+
+use std::hash::BuildHasher;
+
+use super::overlay::Nudge;
+use super::{Content, LiveLoad, Store, View, Write, mark, mark_but};
+use crate::clock::Deadline;
+use crate::sync::fault;
+use crate::{Key, Value};
+
+/// Whether a load's result went in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Installed {
+    Stored,
+    /// Something newer is there, or was.
+    Superseded,
+}
+
+impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
+    /// Writes a value if the key has none; else returns the one that it has.
+    ///
+    /// Waits, in the moment between a rotation and its seal, for the writers of the sealed overlay.
+    /// Not to be called in the middle of a write: see [`inside_a_write`].
+    pub(crate) fn write_if_absent(
+        &self,
+        hash: u64,
+        key: K,
+        value: V,
+        expires: Deadline,
+    ) -> Result<(), V> {
+        let nudge = self.inside(|view| {
+            wait_sealed(view);
+            // One moment for all: what has not expired in one look must not have in the next.
+            let now = self.clock.coarse();
+            let below = match view.under_active(hash, &key) {
+                Some(write) => write.value_at(now).cloned(),
+                None => view.current.table.find_at(hash, &key, now).cloned(),
+            };
+            mark(view, hash, &key);
+            let write = Write::new(self.numbers.draw(), Content::until(value, expires));
+            let put = view
+                .active
+                .put_if_absent(hash, key, write, below.is_none(), now, || {
+                    self.numbers.draw()
+                });
+            match put {
+                Ok(()) => Ok(view.active.nudge()),
+                Err(there) => {
+                    let present = there.map_or(below, |write| write.value_at(now).cloned());
+                    // Always some, or it would have been put.
+                    present.map_or(Ok(Nudge::None), Err)
+                }
+            }
+        })?;
+        self.ring(nudge);
+        Ok(())
+    }
+
+    /// Draws the number of a load that begins now. The load's key must be looked up after this.
+    pub(crate) fn begin_load(&self) -> LiveLoad<'_> {
+        self.numbers.begin_load()
+    }
+
+    /// Stores what a load brought, unless the key was changed since the load began.
+    ///
+    /// There is no value for a key that is gone at the source; `not_in` is the epoch of a table that has been
+    /// seen not to hold the key, if there is one. Waits as [`write_if_absent`](Self::write_if_absent) does.
+    pub(crate) fn install(
+        &self,
+        load: u64,
+        hash: u64,
+        key: K,
+        content: impl Into<Content<V>>,
+        not_in: Option<u64>,
+    ) -> Installed {
+        self.put_loaded(load, hash, key, content.into(), not_in, |view| {
+            let folded = view.echo.as_ref().and_then(|echo| echo.last(hash));
+            folded.unwrap_or(0)
+        })
+    }
+
+    /// Takes out a key that has not been folded since a load of it began which failed: as if that load
+    /// had found it gone. Returns whether it went.
+    ///
+    /// The echo is not asked. It speaks for all keys of a hash, and one of them must not keep another.
+    pub(crate) fn take_out(&self, load: u64, hash: u64, key: &K) -> bool {
+        self.view().is_present(hash, key)
+            && self.put_loaded(load, hash, key.clone(), None.into(), None, |_| 0)
+                == Installed::Stored
+    }
+
+    /// Has the value of a key expire at `expires`. Returns whether the key has a value.
+    ///
+    /// It is written again as if a load had brought it: then what is written meanwhile stands. Waits as
+    /// [`write_if_absent`](Self::write_if_absent) does.
+    pub(crate) fn retime(&self, hash: u64, key: &K, expires: Deadline) -> bool {
+        loop {
+            let load = self.begin_load();
+            let Some(value) = self.view().value(hash, key) else {
+                return false;
+            };
+            let content = Content::until(value, expires);
+            if fault::planted("retimed_over_writes") {
+                self.write(hash, key.clone(), content);
+                return true;
+            }
+            if self.install(load.number(), hash, key.clone(), content, None) == Installed::Stored {
+                return true;
+            }
+            // Somebody has written it meanwhile.
+        }
+    }
+
+    /// Puts what a load brought, unless something newer is there or, as `folded` says, has been folded.
+    fn put_loaded(
+        &self,
+        load: u64,
+        hash: u64,
+        key: K,
+        content: Content<V>,
+        not_in: Option<u64>,
+        folded: impl FnOnce(&View<K, V>) -> u64,
+    ) -> Installed {
+        let nudge = self.inside(|view| {
+            wait_sealed(view);
+            let below = view
+                .under_active(hash, &key)
+                .map_or(0, |write| write.number());
+            let floor = if fault::planted("floor_ignored") {
+                0
+            } else {
+                view.floor
+            };
+            if load < below.max(folded(view)).max(floor) {
+                return None;
+            }
+            mark_but(not_in, view, hash, &key);
+            let write = Write::new(load, content);
+            let put = view.active.put_if(hash, key, write, |current| {
+                current.is_none_or(|current| current.number() <= load)
+                    || fault::planted("load_ignores_numbers")
+            });
+            put.then(|| view.active.nudge())
+        });
+        match nudge {
+            Some(nudge) => {
+                self.ring(nudge);
+                Installed::Stored
+            }
+            None => Installed::Superseded,
+        }
+    }
+}
+
+/// A conditional write decides on what is there, so nobody may still be writing underneath.
+fn wait_sealed<K, V>(view: &View<K, V>) {
+    if let Some(sealed) = &view.sealed
+        && !fault::planted("conditional_does_not_wait")
+    {
+        sealed.gate.wait_sealed();
+    }
+}

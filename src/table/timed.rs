@@ -1,0 +1,197 @@
+//! When entries expire.
+//!
+//! A table of which no entry ever does has nothing of this, and a hit in it does not ask. In any other the first
+//! level is closed from the start, as if something were marked: so what a hit tests anyway leads to where the
+//! deadlines are looked at. An entry that has expired is not found; it goes with the next fold.
+
+use std::borrow::Borrow;
+
+use super::{At, Table};
+use crate::clock::{Clock, Deadline, Tick};
+
+/// The deadlines of a table's entries, by their places.
+pub(super) struct Timed {
+    clock: Clock,
+    first: Box<[Deadline]>,
+    second: Box<[Deadline]>,
+    last: Box<[Deadline]>,
+    /// The first of them. Before it none has to be looked at, which may be a cache miss.
+    earliest: Deadline,
+}
+
+impl Timed {
+    fn of(&self, at: At) -> Deadline {
+        let (deadlines, place) = match at {
+            At::First(slot) => (&self.first, slot),
+            At::Second(slot) => (&self.second, slot),
+            At::Last(index) => (&self.last, index),
+        };
+        deadlines.get(place).copied().unwrap_or(Deadline::NEVER)
+    }
+
+    fn set(&mut self, at: At, deadline: Deadline) {
+        let (deadlines, place) = match at {
+            At::First(slot) => (&mut self.first, slot),
+            At::Second(slot) => (&mut self.second, slot),
+            At::Last(index) => (&mut self.last, index),
+        };
+        if let Some(there) = deadlines.get_mut(place) {
+            *there = deadline;
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = Deadline> {
+        let all = self.first.iter().chain(&self.second).chain(&self.last);
+        all.copied()
+    }
+}
+
+impl<K, V> Table<K, V> {
+    /// Whether the entry in a place has expired.
+    #[inline]
+    pub(super) fn is_over(&self, at: At) -> bool {
+        self.timed.as_ref().is_some_and(|timed| {
+            let now = timed.clock.coarse();
+            timed.earliest.is_past(now) && timed.of(at).is_past(now)
+        })
+    }
+
+    pub(super) fn deadline(&self, at: At) -> Deadline {
+        self.timed
+            .as_ref()
+            .map_or(Deadline::NEVER, |timed| timed.of(at))
+    }
+
+    /// When a key expires that is here, expired or not.
+    pub(crate) fn deadline_of<Q>(&self, hash: u64, key: &Q) -> Option<Deadline>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.place_of(hash, key).map(|at| self.deadline(at))
+    }
+
+    /// Now, for a table whose entries may expire.
+    pub(crate) fn now(&self) -> Tick {
+        self.timed
+            .as_ref()
+            .map_or_else(Tick::default, |timed| timed.clock.coarse())
+    }
+
+    /// When the first of its entries expires, if one ever does.
+    pub(crate) fn earliest(&self) -> Deadline {
+        self.timed
+            .as_ref()
+            .map_or(Deadline::NEVER, |timed| timed.earliest)
+    }
+
+    /// How many entries, also marked ones, have not expired by then.
+    pub(crate) fn len_at(&self, now: Tick) -> usize {
+        if !self.earliest().is_past(now) {
+            return self.len();
+        }
+        self.iter_at(now).count()
+    }
+
+    /// The keys of entries that have expired by then.
+    pub(crate) fn expired_at(&self, now: Tick) -> impl Iterator<Item = &K> {
+        let none = !self.earliest().is_past(now);
+        let places = (!none).then(|| self.places()).into_iter().flatten();
+        places
+            .filter(move |&(at, _)| self.deadline(at).is_past(now))
+            .map(|(_, (key, _))| key)
+    }
+
+    /// Has all entries expire at `deadline`.
+    pub(crate) fn until(mut self, deadline: Deadline, clock: &Clock) -> Self {
+        let timed = self.untimed(clock);
+        self.timed = Some(Box::new(Timed {
+            first: vec![deadline; timed.first.len()].into(),
+            second: vec![deadline; timed.second.len()].into(),
+            last: vec![deadline; timed.last.len()].into(),
+            ..timed
+        }));
+        self.timed_now()
+    }
+
+    /// Has entries expire when `changed` says so, of keys that it names, and of others when they do in `old`.
+    ///
+    /// Where it says so of a key more than once, the last time counts. What it names and is not here is passed over.
+    pub(crate) fn timed_as<'a, H>(
+        mut self,
+        old: &Self,
+        changed: impl Iterator<Item = (u64, &'a K, Deadline)>,
+        clock: &Clock,
+        hash_of: H,
+    ) -> Self
+    where
+        K: Eq + 'a,
+        H: Fn(&K) -> u64,
+    {
+        let mut changed = changed.peekable();
+        if old.timed.is_none() {
+            // Nearly always there is nothing to be done.
+            while changed
+                .next_if(|change| change.2 == Deadline::NEVER)
+                .is_some()
+            {}
+            if changed.peek().is_none() {
+                return self;
+            }
+        }
+        let mut timed = self.untimed(clock);
+        if old.timed.is_some() {
+            for (at, (key, _)) in self.places() {
+                timed.set(at, old.deadline_there(at, key, &hash_of));
+            }
+        }
+        for (hash, key, deadline) in changed {
+            if let Some(at) = self.place_of(hash, key) {
+                timed.set(at, deadline);
+            }
+        }
+        self.timed = Some(Box::new(timed));
+        self.timed_now()
+    }
+
+    /// When a key expires that is probably in this place, as most are whose block was copied.
+    fn deadline_there(&self, at: At, key: &K, hash_of: impl Fn(&K) -> u64) -> Deadline
+    where
+        K: Eq,
+    {
+        if let At::First(slot) = at
+            && self.first.entries().has(slot)
+            && self.entry(at).is_some_and(|(there, _)| there == key)
+        {
+            return self.deadline(at);
+        }
+        self.deadline_of(hash_of(key), key)
+            .unwrap_or(Deadline::NEVER)
+    }
+
+    fn untimed(&self, clock: &Clock) -> Timed {
+        let never = |places: usize| vec![Deadline::NEVER; places].into();
+        Timed {
+            clock: clock.clone(),
+            first: never(self.first.shape().slots()),
+            second: never(self.second.shape().slots()),
+            last: never(self.last.len()),
+            earliest: Deadline::NEVER,
+        }
+    }
+
+    /// Once all deadlines are set.
+    fn timed_now(mut self) -> Self {
+        let Some(timed) = &mut self.timed else {
+            return self;
+        };
+        // Also those of gaps, where they are all the same: then the first is none too early.
+        timed.earliest = timed.all().min().unwrap_or(Deadline::NEVER);
+        if timed.earliest == Deadline::NEVER {
+            self.timed = None;
+        } else {
+            self.first.close();
+        }
+        self
+    }
+}
