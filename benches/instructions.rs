@@ -9,6 +9,8 @@ use std::collections::HashMap;
 use std::hint::black_box;
 
 use ahash::RandomState;
+use std::time::Duration;
+
 use larder::{Bucket, Reader, Snapshot};
 
 mod common;
@@ -48,6 +50,9 @@ cases! {
         total(keys, |key| map.get(key).copied())
     }
     case_reader_hit(reader: &mut Reader<u64, u64, RandomState>, keys: &[u64]) {
+        total(keys, |key| reader.get(key).copied())
+    }
+    case_reader_timed(reader: &mut Reader<u64, u64, RandomState>, keys: &[u64]) {
         total(keys, |key| reader.get(key).copied())
     }
     case_reader_absent(reader: &mut Reader<u64, u64, RandomState>, keys: &[u64]) {
@@ -126,6 +131,13 @@ fn main() {
     check(case_snapshot_hit(&bucket.snapshot(), &there), sum);
     let asked: Vec<String> = there.iter().map(|&key| word(key)).collect();
     check(case_reader_words(&mut words.reader(), &asked), sum);
+    let timed = Numbers::builder("timed")
+        .hasher(hasher())
+        .ttl(Duration::from_secs(3600));
+    let timed = timed.build().expect("the options are valid");
+    timed.set_many(pairs());
+    timed.publish().expect("the bucket is open");
+    check(case_reader_timed(&mut timed.reader(), &there), sum);
     // Not folded as long as the refresher is gone, so each read finds the table marked.
     bucket.shutdown();
     bucket.set(key(1), value(1));

@@ -56,14 +56,13 @@ impl Clock {
     /// and a fifth as dear. It does not go back, also from one thread to the next that is told of it.
     #[inline]
     pub(crate) fn coarse(&self) -> Tick {
-        let now = match &self.0 {
+        match &self.0 {
             Source::System {
                 coarse: Some(coarse),
                 ..
-            } => coarse.elapsed(),
-            _ => self.now(),
-        };
-        Tick(nanos(now))
+            } => Tick(coarse.elapsed()),
+            _ => Tick(nanos(self.now())),
+        }
     }
 
     /// How long a thread may really sleep before `deadline`, if real time leads there at all.

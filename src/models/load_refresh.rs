@@ -184,7 +184,7 @@ impl DatasetLoader<u8, u64> for Arc<Dataset> {
 #[test]
 fn refresh_dataset_against_stop() {
     run_model("refresh_dataset_against_stop", 440, || {
-        let fetcher = Arc::new(Fetcher::new(Box::new(Dataset::new())));
+        let fetcher = Arc::new(Fetcher::new(Box::new(Dataset::new()), None));
         let mut refreshed = Refreshed::new(Kit::without_loader(), Some(Arc::clone(&fetcher)));
         let thread = {
             let (fetcher, store) = (Arc::clone(&fetcher), Arc::clone(&refreshed.kit.store));
@@ -214,7 +214,7 @@ fn refresh_dataset_against_stop() {
 fn refresh_dataset_against_clear() {
     run_model("refresh_dataset_against_clear", 12000, || {
         let dataset = Dataset::new();
-        let fetcher = Arc::new(Fetcher::new(Box::new(Arc::clone(&dataset))));
+        let fetcher = Arc::new(Fetcher::new(Box::new(Arc::clone(&dataset)), None));
         let mut refreshed = Refreshed::new(Kit::without_loader(), Some(Arc::clone(&fetcher)));
         let thread = {
             let (fetcher, store) = (Arc::clone(&fetcher), Arc::clone(&refreshed.kit.store));

@@ -158,10 +158,15 @@ pub(super) fn store_of<V: crate::Value, const N: usize>(
     pairs: [(u8, V); N],
     dust: V,
 ) -> (Arc<Data<V>>, Folder<u8, V>) {
-    let data = Arc::new(Data(Arc::new(Store::new(
-        Plain::default(),
-        Clock::system(),
-    ))));
+    store_by(Clock::system(), pairs, dust)
+}
+
+pub(super) fn store_by<V: crate::Value, const N: usize>(
+    clock: Clock,
+    pairs: [(u8, V); N],
+    dust: V,
+) -> (Arc<Data<V>>, Folder<u8, V>) {
+    let data = Arc::new(Data(Arc::new(Store::new(Plain::default(), clock))));
     let mut folder = Folder::new();
     data.set_many(pairs);
     folder.fold(&data.0);

@@ -61,8 +61,17 @@ impl<V> Write<V> {
     /// The value; none for a tombstone, or once it has expired.
     #[inline]
     pub(crate) fn value(&self, clock: &Clock) -> Option<&V> {
-        let value = self.content.value.as_ref()?;
-        (!self.content.expires.is_over(clock)).then_some(value)
+        if self.content.expires == Deadline::NEVER {
+            return self.content.value.as_ref();
+        }
+        self.value_now(clock)
+    }
+
+    /// Apart: a call to the clock would have those save registers who need none.
+    #[cold]
+    #[inline(never)]
+    fn value_now(&self, clock: &Clock) -> Option<&V> {
+        self.value_at(clock.coarse())
     }
 
     /// The same at another moment than now.

@@ -131,9 +131,25 @@ impl<K: Eq, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
+        if self.current.table.is_timed() {
+            return self.get_timed(why, hash, key);
+        }
         match self.current.table.find_first(why, key) {
             Some((value, false)) => Some(value),
             _ => self.get_late(why, hash, key),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn get_timed<Q>(&self, why: NoHit, hash: u64, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        match self.current.table.find_first_timed(why, key) {
+            Some((value, false)) => Some(value),
+            _ => self.beyond_hit(hash, key).value(),
         }
     }
 

@@ -164,7 +164,11 @@ impl<K, V> Table<K, V> {
         if matches!(why, NoHit::Absent) {
             return None;
         }
-        let (value, marked) = self.find_after(why, hash, key)?;
+        let (value, marked) = if self.is_timed() {
+            self.find_timed(hash, key)?
+        } else {
+            self.find_after(why, hash, key)?
+        };
         (!marked).then_some(value)
     }
 
@@ -190,11 +194,15 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
+        if self.is_timed() {
+            return self.find_timed(hash, key);
+        }
         let slot = self.first.slot(hash);
         self.find_after(NoHit::Closed(slot), hash, key)
     }
 
-    /// [`find`](Self::find) after [`hit_or`](Self::hit_or), which knows where to look, or not to, already.
+    /// [`find`](Self::find) after [`hit_or`](Self::hit_or), which knows where to look, or not to, already. Of a table
+    /// in which nothing expires.
     #[inline]
     pub(crate) fn find_after<Q>(&self, why: NoHit, hash: u64, key: &Q) -> Option<(&V, bool)>
     where
@@ -207,7 +215,7 @@ impl<K, V> Table<K, V> {
         }
     }
 
-    /// The same in the first level only.
+    /// The same in the first level only, of a table in which nothing expires.
     #[inline]
     pub(crate) fn find_first<Q>(&self, why: NoHit, key: &Q) -> Option<(&V, bool)>
     where
@@ -218,9 +226,6 @@ impl<K, V> Table<K, V> {
             return None;
         };
         let value = self.first.in_slot(slot, key)?;
-        if self.timed.is_some() && self.is_over(At::First(slot)) {
-            return None;
-        }
         Some((value, self.first.is_marked(slot)))
     }
 
@@ -234,15 +239,12 @@ impl<K, V> Table<K, V> {
     {
         let mixed = spread(hash);
         let slot = self.second.slot(mixed);
-        let (at, found) = match self.second.in_slot(slot, key) {
-            Some(value) => (At::Second(slot), (value, self.second.is_marked(slot))),
-            None => {
-                let index = self.last.position(mixed, key)?;
-                let (_, value) = self.last.entries().get(index)?;
-                (At::Last(index), (value, self.last.marks.has(index)))
-            }
-        };
-        (!self.is_over(at)).then_some(found)
+        if let Some(value) = self.second.in_slot(slot, key) {
+            return Some((value, self.second.is_marked(slot)));
+        }
+        let index = self.last.position(mixed, key)?;
+        let (_, value) = self.last.entries().get(index)?;
+        Some((value, self.last.marks.has(index)))
     }
 
     /// Returns the value of a key that is here, marked or not.
@@ -252,21 +254,26 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.find(hash, key).map(|(value, _)| value)
+        if self.is_timed() {
+            return self.find_timed(hash, key).map(|(value, _)| value);
+        }
+        match self.first.get(hash, key) {
+            Some(value) => Some(value),
+            None => self.find_late(hash, key).map(|(value, _)| value),
+        }
     }
 
     /// The same at another moment than now, of a table whose entries may expire.
+    #[inline]
     pub(crate) fn find_at<Q>(&self, hash: u64, key: &Q, now: Tick) -> Option<&V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let at = self.place_of(hash, key)?;
-        if self.deadline(at).is_past(now) {
-            return None;
+        if self.is_timed() {
+            return self.find_timed_at(hash, key, now);
         }
-        let (_, value) = self.entry(at)?;
-        Some(value)
+        self.find_any(hash, key)
     }
 
     /// Marks a key's entry; returns whether the key is here.

@@ -6,7 +6,7 @@
 
 use std::borrow::Borrow;
 
-use super::{At, Table};
+use super::{At, NoHit, Table};
 use crate::clock::{Clock, Deadline, Tick};
 
 /// The deadlines of a table's entries, by their places.
@@ -47,9 +47,67 @@ impl Timed {
 }
 
 impl<K, V> Table<K, V> {
+    /// Whether any of its entries expires.
+    #[inline(always)]
+    pub(crate) fn is_timed(&self) -> bool {
+        self.timed.is_some()
+    }
+
+    /// [`find_first`](Self::find_first) where entries expire.
+    #[inline]
+    pub(crate) fn find_first_timed<Q>(&self, why: NoHit, key: &Q) -> Option<(&V, bool)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let NoHit::Closed(slot) = why else {
+            return None;
+        };
+        let value = self.first.in_slot(slot, key)?;
+        (!self.is_over(At::First(slot))).then(|| (value, self.first.is_marked(slot)))
+    }
+
+    /// [`find`](Self::find) where entries expire. Apart, as all of it that has to do with time: what a call to a
+    /// clock needs saved would cost those who need none ten instructions and more.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn find_timed<Q>(&self, hash: u64, key: &Q) -> Option<(&V, bool)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let at = self.place_of(hash, key)?;
+        if self.is_over(at) {
+            return None;
+        }
+        let marked = match at {
+            At::First(slot) => self.first.is_marked(slot),
+            At::Second(slot) => self.second.is_marked(slot),
+            At::Last(index) => self.last.marks.has(index),
+        };
+        let (_, value) = self.entry(at)?;
+        Some((value, marked))
+    }
+
+    /// [`find_at`](Self::find_at) where entries expire.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn find_timed_at<Q>(&self, hash: u64, key: &Q, now: Tick) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let at = self.place_of(hash, key)?;
+        if self.deadline(at).is_past(now) {
+            return None;
+        }
+        let (_, value) = self.entry(at)?;
+        Some(value)
+    }
+
     /// Whether the entry in a place has expired.
     #[inline]
-    pub(super) fn is_over(&self, at: At) -> bool {
+    fn is_over(&self, at: At) -> bool {
         self.timed.as_ref().is_some_and(|timed| {
             let now = timed.clock.coarse();
             timed.earliest.is_past(now) && timed.of(at).is_past(now)

@@ -14,6 +14,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod g1;
+mod g11;
 mod g13;
 mod g2;
 mod g3;
