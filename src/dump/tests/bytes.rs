@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dump::forge::reseal;
-use crate::dump::format::{HEAD, HEADER, SUM};
+use crate::dump::format::{HEADER, SUM};
 
 fn styles() -> Vec<Style> {
     match cfg!(feature = "dump-compression") {
@@ -275,7 +275,7 @@ fn what_a_packed_block_says_of_its_size_is_bounded_by_what_is_there() {
         assert_eq!(read_back(&bytes).is_ok(), same, "{raw}");
     }
     let head = |raw: u32| {
-        let mut head = [0; HEAD];
+        let mut head = [0; crate::dump::format::HEAD];
         head[..4].copy_from_slice(&4_u32.to_le_bytes());
         head[4..8].copy_from_slice(&raw.to_le_bytes());
         head[8..].copy_from_slice(&1_u32.to_le_bytes());
