@@ -24,6 +24,7 @@ use crate::error::{BoxError, Error};
 ///         _ => true,
 ///     }
 /// }
+/// # let _ = is_odd;
 /// ```
 #[derive(Clone)]
 pub struct DumpError(Arc<Inner>);

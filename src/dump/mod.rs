@@ -70,6 +70,7 @@ use write::{Style, Writer};
 /// fn log(report: &larder::DumpReport) {
 ///     println!("{} entries of {:?}", report.entries, report.created_at);
 /// }
+/// # let _ = log;
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -123,7 +124,7 @@ pub(crate) trait Dump<K, V>: fmt::Debug + Send + Sync {
         V: 'a;
 
     /// Reads the dump, if there is one. What the sink was given is to be dropped if this does not return
-    /// `Ok`: see [`load_into`](Self::load_into), which does so. A file that is refused is set aside.
+    /// `Ok`: `load_into`, below, does so. A file that is refused is set aside.
     fn load(&self, now_ms: u64, sink: &mut Sink<'_, K, V>)
     -> Result<Option<DumpReport>, DumpError>;
 }

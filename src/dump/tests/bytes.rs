@@ -140,6 +140,21 @@ fn a_dump_that_lacks_a_block_or_has_one_twice_does_not_agree_with_its_end() {
     }
 }
 
+/// Everything agrees, but in one block there is more than the entries that it says it has.
+#[test]
+fn a_block_has_its_entries_and_nothing_else() {
+    let mut bytes = written(small(false), WHOSE, &entries(12, "word"));
+    let first = blocks(&mut bytes).remove(0).start;
+    let end = bytes.len();
+    for count in [40, first + 8, end - 20] {
+        assert!(bytes[count] > 1);
+        bytes[count] -= 1;
+    }
+    reseal(&mut bytes);
+    let kind = read_back(&bytes).unwrap_err().kind();
+    assert_eq!(kind, DumpErrorKind::Decode);
+}
+
 #[test]
 fn what_comes_after_the_end_is_refused() {
     let (mut bytes, _) = sample(small(false));
