@@ -57,7 +57,7 @@ pub use error::{DumpError, DumpErrorKind};
 pub(crate) use format::Facts;
 pub(crate) use read::Sink;
 
-use crate::contain::contained;
+use crate::contain::{contained, drop_contained};
 use error::Flaw;
 use files::{Disk, Files, Place};
 use format::Identity;
@@ -138,10 +138,18 @@ impl<K, V> dyn Dump<K, V> + '_ {
         mut collection: C,
         mut put: impl FnMut(&mut C, K, V, Option<Duration>),
     ) -> Result<Option<(C, DumpReport)>, DumpError> {
-        let report = self.load(now_ms, &mut |key, value, left| {
+        let loaded = self.load(now_ms, &mut |key, value, left| {
             put(&mut collection, key, value, left);
-        })?;
-        Ok(report.map(|report| (collection, report)))
+        });
+        match loaded {
+            Ok(Some(report)) => Ok(Some((collection, report))),
+            Ok(None) => Ok(None),
+            Err(error) => {
+                // It holds what is the user's.
+                drop_contained(collection);
+                Err(error)
+            }
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::format::{
     Facts, HEAD, HEADER, Head, Header, Identity, MOST_NAME, SUM, TRAILER, long, word,
 };
 use super::sum::Sum;
+use crate::contain::drop_contained;
 
 /// Takes an entry: key, value, and how long it has left, if it is to expire.
 pub(crate) type Sink<'a, K, V> = dyn FnMut(K, V, Option<Duration>) + 'a;
@@ -69,6 +70,7 @@ pub(crate) fn read<K: DeserializeOwned, V: DeserializeOwned>(
                 None => sink(key, value, None),
                 Some(Some(left)) => sink(key, value, Some(left)),
                 Some(None) => {
+                    drop_contained((key, value));
                     found.expired += 1;
                     continue;
                 }

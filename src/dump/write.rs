@@ -10,6 +10,7 @@ use super::error::{DumpErrorKind, Flaw};
 use super::expiry;
 use super::format::{BLOCK, Facts, HEAD, Head, Header, Identity, MOST_ENTRY, SUM, TRAILER};
 use super::sum::Sum;
+use crate::contain::drop_contained;
 
 /// How a dump is written. What may be read does not depend on it.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +100,10 @@ impl<W: Write> Writer<W> {
         codec::encode(&mut self.block, self.style.most_entry, key, value, deadline)?;
         if self.in_block == 0 {
             let back = codec::decode::<K, V>(&self.block[HEAD..]);
-            let whole = back.map(|(_, rest)| rest.is_empty());
+            let whole = back.map(|(entry, rest)| {
+                drop_contained(entry);
+                rest.is_empty()
+            });
             if !matches!(whole, Ok(true)) {
                 let message = "an entry cannot be read back as it was encoded";
                 return Err(match whole {

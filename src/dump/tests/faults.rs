@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use proptest::prelude::*;
+
 use super::shaky::{Fault, Image, Lies, Shaky};
 use super::*;
 
@@ -319,4 +321,106 @@ fn a_panic_of_the_users_ends_the_dump_and_nothing_else() {
     assert_eq!(error.kind(), DumpErrorKind::Panicked);
     assert!(error.set_aside().is_some(), "it would panic at each start");
     assert_eq!(dump.load(0, &mut |_, _, _| {}).unwrap().map(|_| ()), None);
+}
+
+/// Read back as it was written, and no less than a nuisance to drop.
+#[derive(Debug)]
+struct Sticky(u8);
+
+impl serde::Serialize for Sticky {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u8(self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Sticky {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        u8::deserialize(from).map(Self)
+    }
+}
+
+impl Drop for Sticky {
+    fn drop(&mut self) {
+        assert!(self.0 != 9, "sticky");
+    }
+}
+
+#[test]
+fn values_that_panic_when_they_are_dropped_are_dumped_and_loaded() {
+    let files = Shaky::default();
+    let dump = DumpFile::<u32, Sticky, Shaky>::on(files.clone(), Path::new(PATH), "b", 0).unwrap();
+    let values = std::mem::ManuallyDrop::new([Sticky(9), Sticky(1)]);
+    let mut all = values
+        .iter()
+        .map(|value| (&1_u32, value, Some(CREATED + 5)));
+    dump.save(facts(2), &mut all).unwrap();
+    let report = dump.load(CREATED + 5, &mut |_, _, _| {}).unwrap().unwrap();
+    assert_eq!((report.entries, report.expired), (0, 2));
+
+    // What was collected of a dump that has no end goes without a word.
+    let mut image = files.seen();
+    image.get_mut(Path::new(PATH)).unwrap().pop();
+    let files = Shaky::from_image(&image);
+    let dump = DumpFile::<u32, Sticky, Shaky>::on(files, Path::new(PATH), "b", 0).unwrap();
+    let dump: &dyn Dump<u32, Sticky> = &dump;
+    let loaded = dump.load_into(0, Vec::new(), |all, _, value, _| all.push(value));
+    assert_eq!(loaded.unwrap_err().kind(), DumpErrorKind::Truncated);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Save,
+    Fail(usize, bool),
+    /// Cuts the power at an operation; what is on the disk then is drawn.
+    Crash(usize, prop::sample::Index),
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        Just(Step::Save),
+        (0..12_usize, any::<bool>()).prop_map(|(at, persists)| Step::Fail(at, persists)),
+        (0..12_usize, any::<prop::sample::Index>()).prop_map(|(at, image)| Step::Crash(at, image)),
+        Just(Step::Restart),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// After any number of dumps, failures and crashes, what is loaded is the last dump that was said to be
+    /// on the disk, or one that was tried after it, to the letter.
+    #[test]
+    fn no_history_leaves_anything_but_a_dump_that_may_be_there(
+        steps in prop::collection::vec(step(), 1..12),
+    ) {
+        let mut files = Shaky::default();
+        let mut may_be = vec![None];
+        for (number, step) in steps.iter().enumerate() {
+            let count = number as u32 % 5;
+            let now = entries(count, &format!("dump {number}"));
+            let dump = dump_on(&files);
+            match step {
+                Step::Fail(at, persists) => files.fail(*at, Fault::Fails(ErrorKind::Other), *persists),
+                Step::Crash(at, _) => files.crash(*at),
+                Step::Save => {}
+                Step::Restart => {
+                    dump.prepare().unwrap();
+                    prop_assert_eq!(unfinished(&files.seen()), 0);
+                    continue;
+                }
+            }
+            match save(&dump, &now) {
+                Ok(_) => may_be = vec![Some(loaded(&now))],
+                Err(_) => may_be.push(Some(loaded(&now))),
+            }
+            if let Step::Crash(_, drawn) = step {
+                let images: Vec<Image> = files.after_a_crash().into_iter().collect();
+                files = Shaky::from_image(drawn.get(&images));
+            }
+            files.heal();
+            let found = load(&dump_on(&files)).unwrap();
+            prop_assert!(may_be.contains(&found), "{number}: {found:?}");
+        }
+    }
 }
