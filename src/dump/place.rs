@@ -28,12 +28,13 @@ impl Target {
     ///
     /// That the path names no file.
     pub(crate) fn new(path: &Path) -> Result<Self, Flaw> {
-        // A `/` at the end, or a `/.`, names a directory; `file_name` would look past it.
-        let names_directory = path
-            .as_os_str()
-            .as_encoded_bytes()
-            .ends_with(std::path::MAIN_SEPARATOR_STR.as_bytes())
-            || path.as_os_str().as_encoded_bytes().ends_with(b"/.");
+        // A separator at the end, or one and a `.`, means a directory; `file_name` would look past it.
+        let bytes = path.as_os_str().as_encoded_bytes();
+        let names_directory = bytes
+            .strip_suffix(b".")
+            .unwrap_or(bytes)
+            .last()
+            .is_some_and(|&byte| std::path::is_separator(char::from(byte)));
         let Some(name) = path.file_name().filter(|_| !names_directory) else {
             return Err(Flaw::new(DumpErrorKind::NotAFile, "the path names no file"));
         };
