@@ -28,6 +28,11 @@
 //! * [`Loader`], [`BulkLoader`], [`DatasetLoader`]: where values come from; closures do as well.
 //! * [`Error`] and [`BuildError`]: what can go wrong.
 //!
+//! # Features
+//!
+//! * `dump`: a bucket's contents in a file, as of its last dump. Brings serde and postcard into the tree.
+//! * `dump-compression`: `dump`, and its file compressed.
+//!
 //! Consistency, recursion and the choice of a read are described at [`Bucket`].
 
 #![doc(test(attr(deny(warnings))))]
@@ -36,6 +41,9 @@ mod bucket;
 mod clock;
 mod config;
 mod contain;
+#[cfg(feature = "dump")]
+#[allow(dead_code, reason = "a part that stands by itself")]
+mod dump;
 mod error;
 mod events;
 mod fetched;
@@ -56,6 +64,8 @@ use std::hash::{BuildHasher, Hash};
 
 pub use bucket::{Bucket, Builder, Call, Iter, Reader, RefreshTicket, Snapshot, Ticket, Ttl};
 pub use clock::{Clock, ManualClock};
+#[cfg(feature = "dump")]
+pub use dump::{DumpError, DumpErrorKind, DumpReport};
 pub use error::{BoxError, BuildError, Error, ErrorKind};
 pub use events::Event;
 pub use fetched::{Fetched, Origin};
