@@ -65,6 +65,20 @@ impl Clock {
         }
     }
 
+    /// The time of day, in milliseconds since the epoch; by a manual clock, one that goes with it.
+    #[cfg(feature = "dump")]
+    pub(crate) fn wall_ms(&self) -> u64 {
+        /// Some time in 2001, as a manual clock's origin.
+        const ORIGIN: Duration = Duration::from_secs(1_000_000_000);
+        let since_epoch = match &self.0 {
+            Source::System { .. } => wall_now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .unwrap_or_default(),
+            Source::Manual(_) => ORIGIN.saturating_add(self.now()),
+        };
+        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// How long a thread may really sleep before `deadline`, if real time leads there at all.
     pub(crate) fn real_time_until(&self, deadline: Duration) -> Option<Duration> {
         match &self.0 {

@@ -27,6 +27,11 @@ pub(crate) struct Config {
     pub(crate) max_stale: Option<Duration>,
     /// How long a write may wait in the overlay before it is folded. Reads see it at once anyway.
     pub(crate) fold_delay: Duration,
+    /// Long enough that a restless bucket is not written all the time, short enough that little is lost.
+    #[cfg(feature = "dump")]
+    pub(crate) dump_delay: Duration,
+    #[cfg(feature = "dump")]
+    pub(crate) dump_compressed: bool,
     /// How long a shutdown waits for a loader that does not return.
     pub(crate) shutdown_limit: Duration,
 }
@@ -44,6 +49,10 @@ impl Default for Config {
             ttl: None,
             max_stale: None,
             fold_delay: Duration::from_millis(100),
+            #[cfg(feature = "dump")]
+            dump_delay: Duration::from_secs(10),
+            #[cfg(feature = "dump")]
+            dump_compressed: false,
             shutdown_limit: Duration::from_secs(5),
         }
     }
@@ -83,6 +92,8 @@ impl Config {
         if let Some(most) = self.max_stale {
             time("max_stale", most, false)?;
         }
+        #[cfg(feature = "dump")]
+        time("dump_delay", self.dump_delay, false)?;
         time("linger", self.linger, true)?;
         time("fold_delay", self.fold_delay, true)?;
         time("shutdown_limit", self.shutdown_limit, true)?;

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use crate::contain::contained;
+#[cfg(feature = "dump")]
+use crate::dump::DumpError;
 use crate::error::Error;
 use crate::sync::{Arc, Mutex, Parker};
 
@@ -37,6 +39,18 @@ pub enum Event {
     FoldFailed {
         /// Why.
         error: Error,
+    },
+    /// A dump could not be written. The one before is as it was; it is tried again.
+    #[cfg(feature = "dump")]
+    DumpFailed {
+        /// Why.
+        error: DumpError,
+    },
+    /// The dump that was there at the start was refused, or could not be read. The bucket began empty.
+    #[cfg(feature = "dump")]
+    DumpNotLoaded {
+        /// Why, and where the file is now.
+        error: DumpError,
     },
 }
 

@@ -42,7 +42,6 @@ mod clock;
 mod config;
 mod contain;
 #[cfg(feature = "dump")]
-#[allow(dead_code, reason = "a part that stands by itself")]
 mod dump;
 mod error;
 mod events;

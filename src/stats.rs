@@ -70,6 +70,10 @@ counters! {
     refreshes_failed,
     /// Keys taken out, because their refresh had failed too long ago.
     too_stale,
+    /// Dumps written.
+    dumps,
+    /// Dumps that could not be written, or not be loaded.
+    dumps_failed,
 }
 
 impl Counters {

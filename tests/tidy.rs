@@ -18,7 +18,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("fetched", &[]),
     ("loader", &["error"]),
     ("stats", &["sync"]),
-    ("events", &["contain", "error", "sync"]),
+    ("events", &["contain", "dump", "error", "sync"]),
     ("table", &["clock", "contain", "spread", "sync"]),
     ("ledger", &["spread", "sync"]),
     (
@@ -36,14 +36,14 @@ const DOORS: &[(&str, &[&str])] = &[
         "refresh",
         &[
             "load", "store", "table", "loader", "sync", "clock", "config", "error", "events",
-            "contain", "stats",
+            "contain", "stats", "dump",
         ],
     ),
     (
         "bucket",
         &[
             "refresh", "load", "store", "loader", "sync", "clock", "config", "error", "events",
-            "fetched", "stats",
+            "fetched", "stats", "dump",
         ],
     ),
 ];

@@ -1,5 +1,7 @@
 //! The builder: options, and the one place where the parts are put together.
 
+#[cfg(feature = "dump")]
+mod dump;
 mod ttl;
 
 use std::fmt;
@@ -15,6 +17,8 @@ use crate::load::{Loads, Source};
 use crate::loader::{BulkFn, BulkLoader, DatasetFn, DatasetLoader, LoadFn, Loader, Outcome};
 use crate::refresh::control::Control;
 use crate::refresh::dataset::Fetcher;
+#[cfg(feature = "dump")]
+use crate::refresh::dumps::Dumper;
 use crate::refresh::worker::Refresher;
 use crate::stats::Counters;
 use crate::store::Store;
@@ -38,6 +42,8 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `max_stale` | none: old values are served for ever |
 /// | `fold_delay` | 100 ms |
 /// | `shutdown_limit` | 5 s |
+/// | `dump`, with the feature | none: what is cached goes with the process |
+/// | `dump_delay` | 10 s |
 #[must_use]
 pub struct Builder<K, V, S = DefaultHashBuilder> {
     name: String,
@@ -48,6 +54,8 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     observer: Option<Observer>,
     clock: Clock,
     hasher: S,
+    #[cfg(feature = "dump")]
+    dump: Option<dump::DumpOptions<K, V>>,
 }
 
 impl<K: Key, V: Value> Builder<K, V> {
@@ -61,6 +69,8 @@ impl<K: Key, V: Value> Builder<K, V> {
             observer: None,
             clock: Clock::system(),
             hasher: DefaultHashBuilder::default(),
+            #[cfg(feature = "dump")]
+            dump: None,
         }
     }
 }
@@ -159,6 +169,8 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             observer: self.observer,
             clock: self.clock,
             hasher,
+            #[cfg(feature = "dump")]
+            dump: self.dump,
         }
     }
 
@@ -319,9 +331,23 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             }
         }
         let (config, clock) = (self.config, self.clock);
-        let store = Arc::new(Store::new(self.hasher, clock.clone()));
         let stats = Arc::new(Counters::default());
         let events = Events::new(self.observer);
+        #[cfg(not(feature = "dump"))]
+        let store = Store::new(self.hasher, clock.clone());
+        #[cfg(feature = "dump")]
+        let (dumper, store) = match self.dump {
+            None => (None, Store::new(self.hasher, clock.clone())),
+            Some(options) => {
+                let dump = options.open(&self.name, config.dump_compressed)?;
+                let report = (&*stats, &*events);
+                let (dumper, table) =
+                    Dumper::open(dump, config.dump_delay, &self.hasher, &clock, report);
+                let store = Store::holding(table, self.hasher, clock.clone());
+                (Some(Arc::new(dumper)), store)
+            }
+        };
+        let store = Arc::new(store);
         let loads = Arc::new(Loads::new(
             Arc::clone(&store),
             source,
@@ -348,6 +374,8 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         let core = Core::new(
             self.name, store, loads, control, fetcher, stats, events, clock, config,
         );
+        #[cfg(feature = "dump")]
+        let core = core.dumped_by(dumper);
         core.start(refresher)?;
         Ok(Bucket::from_core(core))
     }
@@ -369,6 +397,8 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
             self.threads
                 .spawn("dataset", move || fetcher.work(&store, &control))?;
         }
+        #[cfg(feature = "dump")]
+        self.start_dumper()?;
         if self.events.has_observer() {
             let events = Arc::clone(&self.events);
             self.threads.spawn("observe", move || events.deliver())?;

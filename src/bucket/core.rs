@@ -10,6 +10,8 @@ use crate::events::Events;
 use crate::load::Loads;
 use crate::refresh::control::Control;
 use crate::refresh::dataset::Fetcher;
+#[cfg(feature = "dump")]
+use crate::refresh::dumps::Dumper;
 use crate::stats::Counters;
 use crate::store::Store;
 use crate::sync::{Arc, Mutex};
@@ -26,6 +28,8 @@ pub(super) struct Core<K: Key, V: Value, S: HashBuilder> {
     pub(super) clock: Clock,
     pub(super) config: Config,
     pub(super) threads: Threads,
+    #[cfg(feature = "dump")]
+    pub(super) dumper: Option<Arc<Dumper<K, V>>>,
     ended: Mutex<bool>,
 }
 
@@ -58,8 +62,16 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
             clock,
             config,
             threads,
+            #[cfg(feature = "dump")]
+            dumper: None,
             ended,
         }
+    }
+
+    #[cfg(feature = "dump")]
+    pub(super) fn dumped_by(mut self, dumper: Option<Arc<Dumper<K, V>>>) -> Self {
+        self.dumper = dumper;
+        self
     }
 
     /// The value of a key that was not found, loaded. Apart from where it was not found, to keep hits short.
@@ -73,6 +85,14 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
         self.loads.fetch(hash, key, limit).ok()?.into_value()
     }
 
+    /// Has the last dump written, if there is one.
+    fn is_dumped_last(&self) -> bool {
+        #[cfg(feature = "dump")]
+        return self.dumper.as_ref().is_some_and(|dumper| dumper.stop());
+        #[cfg(not(feature = "dump"))]
+        return false;
+    }
+
     /// Whether the current thread is the refresher, which must not wait for itself.
     pub(super) fn is_refresher(&self) -> bool {
         self.threads.is_first()
@@ -82,12 +102,16 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
     pub(super) fn shutdown(&self, limit: Duration) {
         let first = !std::mem::replace(&mut *self.ended.lock(), true);
         if first {
-            self.control.stop();
             if let Some(fetcher) = &self.fetcher {
                 fetcher.stop();
             }
             self.loads.close();
-            self.events.close();
+            // The last dump is of all that was written, which the refresher folds for it; and it may fail, which
+            // the observer is told. So where there is one, its thread ends these two.
+            if !self.is_dumped_last() {
+                self.control.stop();
+                self.events.close();
+            }
         }
         self.threads.join(limit);
     }

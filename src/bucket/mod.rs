@@ -3,6 +3,8 @@
 mod builder;
 mod call;
 mod core;
+#[cfg(feature = "dump")]
+mod dump;
 mod expiry;
 mod reader;
 mod snapshot;

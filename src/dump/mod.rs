@@ -58,6 +58,7 @@ pub(crate) use format::Facts;
 pub(crate) use read::Sink;
 
 use crate::contain::{contained, drop_contained};
+use crate::error::Error;
 use error::Flaw;
 use files::{Disk, Files, Place};
 use format::Identity;
@@ -122,6 +123,13 @@ pub(crate) trait Dump<K, V>: fmt::Debug + Send + Sync {
     where
         K: 'a,
         V: 'a;
+
+    /// About how many entries the dump has, as far as can be told before it is read; 0 if there is none. Never more
+    /// than bytes.
+    fn expected(&self) -> u64;
+
+    /// What it is called when code of the user's panics that is given what was read.
+    fn panicked(&self, panic: Error) -> DumpError;
 
     /// Reads the dump, if there is one. What the sink was given is to be dropped if this does not return
     /// `Ok`: `load_into`, below, does so. A file that is refused is set aside.
@@ -303,6 +311,20 @@ where
         contained(|| self.try_save(facts, entries))
             .unwrap_or_else(|panic| Err(Flaw::panicked(panic)))
             .map_err(|flaw| self.failed(flaw))
+    }
+
+    fn expected(&self) -> u64 {
+        let place = self.target.look(&self.files);
+        if !matches!(place, Ok(Place::Nothing) | Err(_))
+            && let Ok((input, len)) = self.files.open(self.target.path())
+        {
+            return read::expected(input, len, self.identity());
+        }
+        0
+    }
+
+    fn panicked(&self, panic: Error) -> DumpError {
+        self.failed(Flaw::panicked(panic))
     }
 
     fn load(

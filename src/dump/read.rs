@@ -27,6 +27,17 @@ pub(crate) struct Found {
     pub(crate) expired: u64,
 }
 
+/// How many entries the header of a dump of `len` bytes declares; 0 if it cannot be told, and no more than bytes.
+pub(crate) fn expected(input: impl Read, len: u64, whose: Identity<'_>) -> u64 {
+    let mut source = Source {
+        input,
+        left: len,
+        sum: Sum::default(),
+    };
+    let header = source.header(whose);
+    header.map_or(0, |header| header.facts.entries.min(len))
+}
+
 /// Reads a dump of `len` bytes to its end.
 ///
 /// What the sink was given is part of a whole dump only if this returns `Ok`: that cannot be known before the

@@ -6,6 +6,8 @@
 
 pub(crate) mod control;
 pub(crate) mod dataset;
+#[cfg(feature = "dump")]
+pub(crate) mod dumps;
 mod schedule;
 mod stale;
 pub(crate) mod worker;

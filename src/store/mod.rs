@@ -69,14 +69,20 @@ fn room_for(entries: usize) -> usize {
 
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     pub(crate) fn new(hasher: S, clock: Clock) -> Self {
+        Self::holding(Table::empty(), hasher, clock)
+    }
+
+    /// A store that begins with what is in a table.
+    pub(crate) fn holding(table: Table<K, V>, hasher: S, clock: Clock) -> Self {
         let numbers = Numbers::new();
+        let room = room_for(table.len());
         let view = View {
             current: Arc::new(Generation {
-                table: Table::empty(),
+                table,
                 epoch: 0,
                 published_at: crate::clock::wall_now(),
             }),
-            active: Overlay::new(room_for(0), 0),
+            active: Overlay::new(room, 0),
             sealed: None,
             next: None,
             gate: Gate::new(),

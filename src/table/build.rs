@@ -7,7 +7,7 @@ use crate::table::level::Level;
 use crate::table::list::List;
 use crate::table::place::{Place, Placer};
 use crate::table::shape::Shape;
-use crate::table::{Item, Table};
+use crate::table::{Item, Table, discard};
 
 /// A level is built in at most this many parts: more are filled slower than larger ones are sorted.
 const MOST_PARTS: usize = 1 << 10;
@@ -26,6 +26,16 @@ where
         return from_pairs(pairs.into_iter(), hash_of);
     }
     let table = from_items(pairs.map(|pair| item(pair, hash_of)), least, hash_of);
+    fitted(table, hash_of)
+}
+
+/// The same table in the size that suits it, if the number of pairs was not that of keys.
+pub(super) fn fitted<K, V, H>(table: Table<K, V>, hash_of: &H) -> Table<K, V>
+where
+    H: Fn(&K) -> u64,
+    K: Clone + Eq,
+    V: Clone,
+{
     let count = table.len();
     if count == 0 || table.main().shape().suits(count) {
         return table;
@@ -106,9 +116,6 @@ where
 
 /// Builds a level for about `count` items; of items of one key the last wins. Returns what found no
 /// place, in order of arrival.
-///
-/// Until their part is placed, pairs wait in its own slots, in order of arrival and without their hashes: then
-/// a build takes the memory of the level, and next to none besides.
 pub(super) fn build_level<K, V, I, H>(
     items: I,
     count: usize,
@@ -120,42 +127,94 @@ where
     K: Clone + Eq,
     V: Clone,
 {
-    let mut items = items.peekable();
-    let any = match items.peek() {
-        None => return (Level::empty(), Vec::new()),
-        Some(item) if Entries::<K, V>::FILLED => Some((item.key.clone(), item.value.clone())),
-        Some(_) => None,
-    };
-    let shape = Shape::for_entries(count.max(1));
-    let per_part = shape.blocks().div_ceil(MOST_PARTS);
-    let room = per_part * shape.slots_per_block();
-    let mut waiting = vec![0; shape.blocks().div_ceil(per_part)];
-    let mut entries = Draft::all_open(shape.slots(), any);
-    // What finds its part full: the count is wrong, or the hasher bad.
-    let mut late = Vec::new();
+    let mut gathered = Gathered::new(count);
     for item in items {
-        let part = shape.block_of(item.hash) / per_part;
-        let slot = part * room + waiting[part];
-        if waiting[part] < room && slot < shape.slots() {
-            waiting[part] += 1;
-            entries.stow(slot, item.into_pair());
-        } else {
-            late.push((part, item));
+        gathered.push(item);
+    }
+    gathered.build(hash_of)
+}
+
+/// The items of a level that is to be built.
+///
+/// Until their part is placed, pairs wait in its own slots, in order of arrival and without their hashes: then
+/// a build takes the memory of the level, and next to none besides.
+pub(super) struct Gathered<K, V> {
+    shape: Shape,
+    per_part: usize,
+    /// The slots of a part; the last may have fewer.
+    room: usize,
+    /// For each part, how many wait in its slots.
+    waiting: Vec<usize>,
+    entries: Option<Draft<K, V>>,
+    /// What finds its part full: the count is wrong, or the hasher bad.
+    late: Vec<(usize, Item<K, V>)>,
+}
+
+impl<K: Clone + Eq, V: Clone> Gathered<K, V> {
+    /// For about `count` items.
+    pub(super) fn new(count: usize) -> Self {
+        let shape = Shape::for_entries(count.max(1));
+        let per_part = shape.blocks().div_ceil(MOST_PARTS);
+        Gathered {
+            shape,
+            per_part,
+            room: per_part * shape.slots_per_block(),
+            waiting: vec![0; shape.blocks().div_ceil(per_part)],
+            entries: None,
+            late: Vec::new(),
         }
     }
-    late.sort_by_key(|&(part, _)| part);
-    let mut late = late.into_iter().peekable();
-    let mut builder = Builder::of(shape, entries);
-    for (part, count) in waiting.into_iter().enumerate() {
-        let stowed = builder.entries.take(part * room..part * room + count);
-        let mut items: Vec<_> = stowed.map(|pair| item(pair, hash_of)).collect();
-        while let Some((_, item)) = late.next_if(|&(of, _)| of == part) {
-            items.push(item);
+
+    #[inline]
+    pub(super) fn push(&mut self, item: Item<K, V>) {
+        let shape = self.shape;
+        let part = shape.block_of(item.hash) / self.per_part;
+        let slot = part * self.room + self.waiting[part];
+        if self.waiting[part] == self.room || slot >= shape.slots() {
+            self.late.push((part, item));
+            return;
         }
-        let left = shape.blocks() - builder.blocks;
-        builder.add_in_place(per_part.min(left), items);
+        self.waiting[part] += 1;
+        let pair = item.into_pair();
+        let entries = self.entries.get_or_insert_with(|| {
+            let any = Entries::<K, V>::FILLED.then(|| pair.clone());
+            Draft::all_open(shape.slots(), any)
+        });
+        entries.stow(slot, pair);
     }
-    builder.finish()
+
+    /// The level, and what found no place in it.
+    pub(super) fn build(mut self, hash_of: &impl Fn(&K) -> u64) -> (Level<K, V>, Vec<Item<K, V>>) {
+        let Some(entries) = self.entries.take() else {
+            return (Level::empty(), Vec::new());
+        };
+        let mut late = std::mem::take(&mut self.late);
+        late.sort_by_key(|&(part, _)| part);
+        let mut late = late.into_iter().peekable();
+        let mut builder = Builder::of(self.shape, entries);
+        for (part, &count) in self.waiting.iter().enumerate() {
+            let first = part * self.room;
+            let stowed = builder.entries.take(first..first + count);
+            let mut items: Vec<_> = stowed.map(|pair| item(pair, hash_of)).collect();
+            while let Some((_, item)) = late.next_if(|&(of, _)| of == part) {
+                items.push(item);
+            }
+            let left = self.shape.blocks() - builder.blocks;
+            builder.add_in_place(self.per_part.min(left), items);
+        }
+        builder.finish()
+    }
+}
+
+impl<K, V> Drop for Gathered<K, V> {
+    /// It may be given up when it is half full, of what is read from a file for instance.
+    fn drop(&mut self) {
+        if let Some(entries) = &mut self.entries {
+            entries.discard();
+        }
+        let late = std::mem::take(&mut self.late).into_iter();
+        discard(late.map(|(_, item)| item.into_pair()));
+    }
 }
 
 /// A level under construction: block after block.

@@ -115,6 +115,13 @@ impl<K, V> Drop for Entries<K, V> {
     }
 }
 
+impl<K, V> Draft<K, V> {
+    /// Drops what is in the slots.
+    pub(super) fn discard(&mut self) {
+        discard(mem::take(&mut self.spaced).into_iter().flatten());
+    }
+}
+
 /// Entries under construction: slots are opened in order, or all at once, and filled.
 pub(super) struct Draft<K, V> {
     filled: Vec<(K, V)>,

@@ -151,6 +151,18 @@ impl<K, V> Table<K, V> {
         self.iter_at(now).count()
     }
 
+    /// Iterates over what has not expired by then, with when it does.
+    #[cfg_attr(
+        not(feature = "dump"),
+        allow(dead_code, reason = "for what is written to a file")
+    )]
+    pub(crate) fn entries_at(&self, now: Tick) -> impl Iterator<Item = (&K, &V, Deadline)> {
+        self.places().filter_map(move |(at, (key, value))| {
+            let deadline = self.deadline(at);
+            (!deadline.is_past(now)).then_some((key, value, deadline))
+        })
+    }
+
     /// The keys of entries that have expired by then.
     pub(crate) fn expired_at(&self, now: Tick) -> impl Iterator<Item = &K> {
         let none = !self.earliest().is_past(now);
