@@ -8,6 +8,7 @@ pub mod many;
 pub mod memory;
 pub mod reads;
 pub mod refresh;
+pub mod shapes;
 pub mod tail;
 mod tail_frees;
 
@@ -19,8 +20,9 @@ type Experiment = fn(&Plan, &mut Report);
 /// Runs what `args` asks for.
 pub fn run(args: &Args, report: &mut Report) {
     let plan = args.plan();
-    let all: [(&str, &str, Experiment); 9] = [
+    let all: [(&str, &str, Experiment); 10] = [
         ("reads", "reads, all subjects", reads::run),
+        ("shapes", "values of several shapes", shapes::run),
         ("p3", "a hot key on two threads", hot_key::run),
         ("p4", "read tail while publishing", tail::run),
         ("p5", "misses in batches", batches::run),

@@ -4,7 +4,7 @@ use crate::args::Plan;
 use crate::machine;
 use crate::measure::{self, Mode, Row};
 use crate::plot::{Chart, Look, Series};
-use crate::report::{Report, Table, Verdict, ratio, size as size_name, spread};
+use crate::report::{Report, Verdict, grid, ratio, size as size_name};
 use crate::subject::larder::{PEEK, READER};
 use crate::subject::{self, BARE};
 use crate::workload::{Asked, Dataset, Key, Stream};
@@ -206,22 +206,8 @@ fn section(cells: &[Cell], skipped: &str, report: &mut Report) {
 }
 
 fn table(cells: &[&Cell]) -> String {
-    let heads = cells
-        .iter()
-        .flat_map(|cell| [size_name(cell.size), "x".into()]);
-    let heads: Vec<String> = std::iter::once("ns a read".into()).chain(heads).collect();
-    let mut table = Table::new(&heads);
-    for (index, row) in cells[0].rows.iter().enumerate() {
-        let mut line = vec![row.name.to_owned()];
-        for cell in cells {
-            let Row {
-                ns, ratio: times, ..
-            } = &cell.rows[index];
-            line.extend([spread(*ns), ratio(times.median)]);
-        }
-        table.row(&line);
-    }
-    table.finish()
+    let column = |cell: &&Cell| (size_name(cell.size), cell.rows.clone());
+    grid(&cells.iter().map(column).collect::<Vec<_>>())
 }
 
 fn chart(cells: &[Cell], mode: Mode) -> Chart {

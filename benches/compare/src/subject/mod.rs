@@ -4,6 +4,7 @@ mod arc_swapped;
 mod caches;
 pub mod larder;
 mod maps;
+pub mod shapes;
 
 use std::sync::Arc;
 use std::time::Duration;
