@@ -4,6 +4,7 @@ pub mod batches;
 pub mod cold;
 pub mod fold;
 pub mod hot_key;
+pub mod large;
 pub mod many;
 pub mod memory;
 pub mod reads;
@@ -20,7 +21,7 @@ type Experiment = fn(&Plan, &mut Report);
 /// Runs what `args` asks for.
 pub fn run(args: &Args, report: &mut Report) {
     let plan = args.plan();
-    let all: [(&str, &str, Experiment); 10] = [
+    let all: [(&str, &str, Experiment); 11] = [
         ("reads", "reads, all subjects", reads::run),
         ("shapes", "values of several shapes", shapes::run),
         ("p3", "a hot key on two threads", hot_key::run),
@@ -30,6 +31,7 @@ pub fn run(args: &Args, report: &mut Report) {
         ("p7", "full refresh", refresh::run),
         ("p8", "writes with folds", fold::run),
         ("p10", "get_many", many::run),
+        ("large", "10 M entries", large::run),
         ("p9", "memory, and allocations on a hit", memory::run),
     ];
     let start = std::time::Instant::now();

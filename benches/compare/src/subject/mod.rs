@@ -74,6 +74,16 @@ pub fn all<K: Key>(data: &Dataset<K>) -> Vec<Box<dyn Lane<K>>> {
     lanes
 }
 
+/// Returns the subjects that are worth their memory where there is much of everything; the bare map first.
+pub fn few<K: Key>(data: &Dataset<K>) -> Vec<Box<dyn Lane<K>>> {
+    let map: Arc<Map<K>> = Arc::new(data.iter().collect());
+    let mut lanes = vec![maps::bare(&map)];
+    lanes.extend(larder::lanes(data));
+    lanes.extend(arc_swapped::lanes(&map));
+    lanes.extend([maps::papaya(data), maps::dashmap(data)]);
+    lanes
+}
+
 /// Fills one subject with a dataset.
 pub type Fill<K> = fn(&Dataset<K>) -> Box<dyn Lane<K>>;
 
