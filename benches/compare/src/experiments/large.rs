@@ -1,6 +1,6 @@
 //! Ten million entries: a table that no cache of a processor holds.
 
-use super::{fold, many, reads, tail};
+use super::{designs, fold, many, reads, tail};
 use crate::args::Plan;
 use crate::machine;
 use crate::report::Report;
@@ -27,6 +27,9 @@ pub fn run(plan: &Plan, report: &mut Report) {
         eprintln!("  get_many");
         many::at(&few, &[ENTRIES], "P10: get_many, 10 M entries", report);
     }
+    eprintln!("  designs");
+    let text = designs::at(&few, ENTRIES);
+    report.section("Designs of a table, 10 M entries", &text);
     if plan.is_quick() {
         return;
     }

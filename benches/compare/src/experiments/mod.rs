@@ -2,6 +2,7 @@
 
 pub mod batches;
 pub mod cold;
+pub mod designs;
 pub mod fold;
 pub mod hot_key;
 pub mod large;
@@ -21,7 +22,7 @@ type Experiment = fn(&Plan, &mut Report);
 /// Runs what `args` asks for.
 pub fn run(args: &Args, report: &mut Report) {
     let plan = args.plan();
-    let all: [(&str, &str, Experiment); 11] = [
+    let all: [(&str, &str, Experiment); 12] = [
         ("reads", "reads, all subjects", reads::run),
         ("shapes", "values of several shapes", shapes::run),
         ("p3", "a hot key on two threads", hot_key::run),
@@ -32,6 +33,7 @@ pub fn run(args: &Args, report: &mut Report) {
         ("p8", "writes with folds", fold::run),
         ("p10", "get_many", many::run),
         ("large", "10 M entries", large::run),
+        ("designs", "designs of a table", designs::run),
         ("p9", "memory, and allocations on a hit", memory::run),
     ];
     let start = std::time::Instant::now();
