@@ -11,6 +11,9 @@
     reason = "shared with the state machine test, which uses all of it"
 )]
 mod machine;
+#[cfg(not(fuzzing))]
+#[path = "../common/replay.rs"]
+mod replay;
 
 use std::time::Duration;
 
@@ -119,45 +122,7 @@ impl Bytes<'_> {
     }
 }
 
-/// Replays the corpus, then inputs made from a fixed seed.
 #[cfg(not(fuzzing))]
 fn main() {
-    const MADE: u64 = 400;
-
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        // The scripted loaders panic as part of the game.
-        if info.payload().downcast_ref::<&str>() != Some(&"scripted") {
-            usual(info);
-        }
-    }));
-    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/ops");
-    let mut inputs: Vec<Vec<u8>> = std::fs::read_dir(corpus)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| std::fs::read(entry.ok()?.path()).ok())
-        .collect();
-    let kept = inputs.len();
-    assert!(kept > 0, "no corpus in {corpus}");
-    inputs.extend((1..=MADE).map(made));
-    let ops: usize = inputs.iter().map(|input| fuzz_one(input)).sum();
-    assert!(
-        ops > 10_000,
-        "{ops} operations are too few to mean anything"
-    );
-    println!("{kept} inputs of the corpus and {MADE} made ones replayed: {ops} operations");
-}
-
-/// Bytes from a seed: splitmix64 (Steele, Lea and Flood 2014).
-#[cfg(not(fuzzing))]
-fn made(seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut word = state;
-        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        word ^ (word >> 31)
-    };
-    (0..64).flat_map(|_| next().to_le_bytes()).collect()
+    replay::replay("ops", 10_000, fuzz_one);
 }

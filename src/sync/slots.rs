@@ -156,7 +156,7 @@ mod tests {
     /// at once on two cores; the light one is a word to the compiler.
     #[test]
     fn owner_and_visitor_are_never_in_a_slot_together() {
-        const VISITS: u64 = 100_000;
+        const VISITS: u64 = if cfg!(miri) { 50 } else { 100_000 };
         let slots = PerThread::<(u64, u64)>::new();
         let (occupied, done) = (AtomicBool::new(false), AtomicBool::new(false));
         // Both halves are the same, unless two are at it.
@@ -200,8 +200,9 @@ mod tests {
 
     #[test]
     fn a_slot_is_handed_on_when_its_thread_ends() {
+        const THREADS: u64 = if cfg!(miri) { 120 } else { 2000 };
         let slots = PerThread::<u64>::new();
-        for n in 0..2000 {
+        for n in 0..THREADS {
             thread::scope(|scope| {
                 scope.spawn(|| {
                     let mut mine = slots.enter(slots.place()).unwrap();

@@ -113,7 +113,14 @@ fn model_of(pairs: &[(u64, u32)]) -> HashMap<u64, (u32, bool)> {
         .collect()
 }
 
-const KEYS: u64 = 300;
+/// Miri is slower by some hundred times.
+const KEYS: u64 = if cfg!(miri) { 24 } else { 300 };
+
+/// As many keys as there are, and some twice.
+const ALL: usize = KEYS as usize * 4 / 3;
+
+/// The most entries that a test of several sizes builds a table of.
+const MOST: u64 = if cfg!(miri) { 100 } else { 100_000 };
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -125,8 +132,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let key = prop_oneof![0..20_u64, 0..KEYS];
     let mark = prop::collection::vec(key.clone(), 0..30).prop_map(Step::Mark);
     let few = prop::collection::vec((key.clone(), any::<Option<u32>>()), 0..12);
-    let many = prop::collection::vec((key, any::<Option<u32>>()), 0..400);
-    let fewer = prop::collection::vec(0..KEYS, 0..400)
+    let many = prop::collection::vec((key, any::<Option<u32>>()), 0..ALL);
+    let fewer = prop::collection::vec(0..KEYS, 0..ALL)
         .prop_map(|keys| keys.into_iter().map(|key| (key, None)).collect());
     let patch = prop_oneof![4 => few, 1 => many, 1 => fewer].prop_map(Step::Patch);
     prop::collection::vec(prop_oneof![mark, patch], 0..12)
@@ -177,7 +184,7 @@ proptest! {
 
     #[test]
     fn table_agrees_with_std_map(
-        pairs in prop::collection::vec((0..KEYS, any::<u32>()), 0..400),
+        pairs in prop::collection::vec((0..KEYS, any::<u32>()), 0..ALL),
         steps in steps(),
         hasher in 0..HASHERS.len(),
     ) {
@@ -189,7 +196,8 @@ proptest! {
 
 #[test]
 fn every_key_of_a_good_hasher_is_found_on_the_short_way() {
-    for count in [1, 10, 100, 1000, 10_000, 100_000_u64] {
+    for count in [1, 10, 100, 1000, 10_000, MOST] {
+        let count = count.min(MOST);
         let table = Table::from_pairs((0..count).map(|key| (key, key)), ahash_of);
         let missed = (0..count).filter(|key| table.hit(ahash_of(key), key).is_none());
         let missed = missed.count() as u64;
@@ -198,6 +206,7 @@ fn every_key_of_a_good_hasher_is_found_on_the_short_way() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many entries for Miri")]
 fn a_hasher_that_changes_its_mind_breaks_nothing_but_lookups() {
     let calls = Cell::new(0_u64);
     let hash_of = |key: &u64| {
@@ -220,6 +229,7 @@ fn a_hasher_that_changes_its_mind_breaks_nothing_but_lookups() {
 
 /// The copies in the gaps of a block must not outlive the keys whose home it is.
 #[test]
+#[cfg_attr(miri, ignore = "too many entries for Miri")]
 fn keys_of_emptied_blocks_are_gone_and_can_come_back() {
     const COUNT: u64 = 30_000;
     let mut table = Table::from_pairs((0..COUNT).map(|key| (key, key)), ahash_of);
@@ -252,7 +262,8 @@ fn keys_of_emptied_blocks_are_gone_and_can_come_back() {
 #[test]
 fn table_of_any_size_holds_its_keys_and_no_others() {
     for hash_of in [ahash_of, identity, high_identity] {
-        for count in [0, 1, 2, 5, 1000, 100_000_u64] {
+        for count in [0, 1, 2, 5, 1000, MOST] {
+            let count = count.min(MOST);
             let pairs: Vec<(u64, u32)> = (0..count).map(|key| (key, key as u32)).collect();
             let table = Table::from_pairs(pairs.iter().copied(), hash_of);
             check(&table, &model_of(&pairs), hash_of, count * 2 + 10);
@@ -261,6 +272,7 @@ fn table_of_any_size_holds_its_keys_and_no_others() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many entries for Miri")]
 fn constant_hasher_with_many_keys_stays_correct() {
     let pairs: Vec<(u64, u32)> = (0..2000).map(|key| (key % 1500, key as u32)).collect();
     let table = Table::from_pairs(pairs.clone(), constant);
@@ -268,6 +280,7 @@ fn constant_hasher_with_many_keys_stays_correct() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many entries for Miri")]
 fn last_pair_of_a_key_wins_also_when_all_keys_come_often() {
     for hash_of in HASHERS {
         let pairs: Vec<(u64, u32)> = (0..20_000).map(|n| (n % 97, n as u32)).collect();
@@ -277,6 +290,7 @@ fn last_pair_of_a_key_wins_also_when_all_keys_come_often() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many entries for Miri")]
 fn size_hint_that_lies_is_survived() {
     struct Liar(std::ops::Range<u64>, usize);
     impl Iterator for Liar {
@@ -296,6 +310,7 @@ fn size_hint_that_lies_is_survived() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many entries for Miri")]
 fn patches_of_a_large_table_keep_it_right_while_it_grows_and_shrinks() {
     for hash_of in [ahash_of, identity, low_bits as HashOf] {
         let scale = if hash_of(&17) == low_bits(&17) {
@@ -336,6 +351,7 @@ fn patches_of_a_large_table_keep_it_right_while_it_grows_and_shrinks() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many entries for Miri")]
 fn patched_takes_marks_away_from_keys_that_did_not_change() {
     let pairs: Vec<(u64, u32)> = (0..5000).map(|key| (key, 1)).collect();
     let table = Table::from_pairs(pairs.clone(), ahash_of);
@@ -352,6 +368,7 @@ fn patched_takes_marks_away_from_keys_that_did_not_change() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many entries for Miri")]
 fn marks_from_many_threads_all_hold_while_others_find() {
     let pairs = (0..4000_u64).map(|key| (key, key));
     let table = Arc::new(Table::from_pairs(pairs, ahash_of));
@@ -376,6 +393,7 @@ fn marks_from_many_threads_all_hold_while_others_find() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many entries for Miri")]
 fn string_keys_are_found_by_str() {
     let hash_of = |key: &String| ahash_of(key.as_str());
     let pairs = (0..3000).map(|n| (format!("key {n}"), Arc::new(n)));
@@ -463,6 +481,7 @@ fn quietly<T>(act: impl FnOnce() -> T) -> T {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many panics for Miri")]
 fn every_value_is_dropped_once_even_when_drops_panic() {
     for hash_of in [ahash_of, constant as HashOf] {
         for panics in [false, true] {

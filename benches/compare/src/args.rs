@@ -8,7 +8,7 @@ pub const USAGE: &str = "\
 usage: scripts/bench [--quick | --full] [--only NAMES] [--record | --out DIR]
   --quick       about a minute: small and few; not written to benches/record
   --full        all combinations, 10 M entries too; half an hour
-  --only NAMES  some of: reads,p3,p4,p5,p6,p7,p8,p9,p10 (p9 counts p11 too)
+  --only NAMES  some of: reads,shapes,p3,p4,p5,p6,p7,p8,p10,large,designs,p9 (p9 counts p11 too)
   --record      write to benches/record whatever was measured
   --out DIR     write to DIR";
 

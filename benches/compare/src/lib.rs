@@ -4,6 +4,7 @@
 //! the same hasher, in interleaved rounds; every answer is checked. `scripts/bench` runs it.
 
 pub mod args;
+pub mod design;
 pub mod experiments;
 pub mod machine;
 pub mod measure;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::machine;
+use crate::measure::Row;
 use crate::plot::Chart;
 use crate::stats::Summary;
 
@@ -181,4 +182,24 @@ impl Table {
     pub fn finish(self) -> String {
         self.0 + "\n"
     }
+}
+
+/// Returns a table with a column for the times, and one for the ratios, of each head, and a row for each
+/// subject.
+pub fn grid(columns: &[(String, Vec<Row>)]) -> String {
+    let heads = columns.iter().flat_map(|(head, _)| [head.as_str(), "x"]);
+    let mut table = Table::new(
+        &std::iter::once("ns a read")
+            .chain(heads)
+            .collect::<Vec<_>>(),
+    );
+    let count = columns.first().map_or(0, |(_, rows)| rows.len());
+    for index in 0..count {
+        let mut line = vec![columns[0].1[index].name.to_owned()];
+        for (_, rows) in columns {
+            line.extend([spread(rows[index].ns), ratio(rows[index].ratio.median)]);
+        }
+        table.row(&line);
+    }
+    table.finish()
 }

@@ -251,18 +251,31 @@ pub struct Stream<K: Key> {
 impl<K: Key> Stream<K> {
     /// Draws queries over entries `0..size`; enough to touch most of a table of that size.
     pub fn draw(size: usize, asked: Asked, seed: u64) -> Self {
-        let len = size.clamp(1 << 16, 1 << 22).next_multiple_of(CHUNK);
-        let indices = draw_indices(size as u64, asked, len, seed);
-        let answer = |&i: &u64| {
+        let indices = draw_indices(size as u64, asked, Self::length(size), seed);
+        Self::of(&indices, |index| {
             if asked == Asked::Missing {
                 MISS
             } else {
-                value(i)
+                value(index)
             }
+        })
+    }
+
+    /// How many queries are drawn over so many entries.
+    pub fn length(size: usize) -> usize {
+        size.clamp(1 << 16, 1 << 22).next_multiple_of(CHUNK)
+    }
+
+    /// Lays out queries for these entries, as many as [`length`](Self::length) says; `answer` is what each
+    /// adds to its sum.
+    pub fn of(indices: &[u64], answer: impl Fn(u64) -> u64) -> Self {
+        let sum = |chunk: &[u64]| {
+            chunk
+                .iter()
+                .fold(0, |sum: u64, &index| sum.wrapping_add(answer(index)))
         };
-        let sum = |chunk: &[u64]| chunk.iter().map(answer).fold(0, u64::wrapping_add);
         Self {
-            queries: K::Queries::lay_out(&indices),
+            queries: K::Queries::lay_out(indices),
             sums: indices.chunks(CHUNK).map(sum).collect(),
         }
     }

@@ -1,4 +1,5 @@
-//! Counts bytes and allocations (P9, P11). Prints lines `name<TAB>number`.
+//! Counts bytes and allocations (P9, P11), or the bytes of the designs of a table. Prints lines
+//! `name<TAB>number`. Operands: how many entries, and `designs`.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -7,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use larder_compare::experiments::designs;
 use larder_compare::subject::larder::{Shelf, shelf};
 use larder_compare::subject::{self, Map};
 use larder_compare::workload::{Dataset, Key, value};
@@ -64,6 +66,11 @@ fn main() {
         .nth(1)
         .and_then(|text| text.parse().ok())
         .unwrap_or(1_000_000);
+    if std::env::args().nth(2).as_deref() == Some("designs") {
+        let each = |name: &str, bytes| println!("{name}\t{:.2}", bytes as f64 / entries as f64);
+        designs::weigh(entries, settled, each);
+        return;
+    }
     let data = Dataset::<u64>::new(entries);
     let a_key = |bytes: isize| bytes as f64 / entries as f64;
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::args::Plan;
 use crate::machine;
-use crate::report::{Report, Table, Verdict, digits, ratio, spread};
+use crate::report::{Report, Table, Verdict, digits, ratio, size as size_name, spread};
 use crate::stats::Summary;
 use crate::subject::larder::shelf;
 use crate::workload::{Dataset, Hasher, Key, hasher, value};
@@ -15,10 +15,10 @@ use crate::workload::{Dataset, Hasher, Key, hasher, value};
 const HELD: u64 = 1_000_000;
 const NEW: u64 = 1_000_000;
 const SUBJECTS: [&str; 4] = [
-    "larder, holds 1 M, until published",
+    "larder, holds as many, until published",
     "larder, until the last set returns",
     "papaya from empty",
-    "papaya, holds 1 M",
+    "papaya, holds as many",
 ];
 
 /// What one round took: seconds of wall and processor time for each subject.
@@ -26,56 +26,63 @@ type Times = [Vec<(f64, f64)>; 4];
 
 /// Writes with one writer, and with two.
 pub fn run(plan: &Plan, report: &mut Report) {
-    let data = Dataset::<u64>::new(HELD as usize);
     let rounds = if plan.is_quick() { 1 } else { 3 };
-    let mut text = String::from(
-        "1 M new keys, one `set` each, into a bucket whose snapshot holds 1 M; the folds that \
+    at(HELD, rounds, &[1, 2], report);
+}
+
+/// The same with so many entries held, and so many writers.
+pub(super) fn at(held: u64, rounds: usize, writers: &[u64], report: &mut Report) {
+    let data = Dataset::<u64>::new(held as usize);
+    let size = size_name(held as usize);
+    let mut text = format!(
+        "1 M new keys, one `set` each, into a bucket whose snapshot holds {size}; the folds that \
          this starts, and a last `publish()`, are in the time. papaya is written through a pin \
          per insert. All keys are checked afterwards.\n\n",
     );
-    for writers in [1, 2] {
+    for &writers in writers {
         let mut times = Times::default();
         for _ in 0..rounds {
             round(&data, writers, &mut times);
         }
-        text += &table(writers, &times, report);
+        text += &table(&size, writers, &times, report);
     }
-    report.section("P8: writes with folds", &text);
+    report.section(&format!("P8: writes with folds, {size} held"), &text);
 }
 
 fn round(data: &Dataset<u64>, writers: u64, times: &mut Times) {
+    let all = data.size() as u64;
     let bucket = shelf("fold", data);
     let start = (Instant::now(), machine::cpu_seconds());
-    write(writers, |key, value| bucket.set(key, value));
+    write(all, writers, |key, value| bucket.set(key, value));
     times[1].push(since(start));
     bucket.publish().expect("the bucket is open");
     times[0].push(since(start));
-    assert_eq!(bucket.len() as u64, HELD + NEW);
+    assert_eq!(bucket.len() as u64, all + NEW);
     let mut reader = bucket.reader();
-    check(0, |key| reader.get(key).copied());
+    check(0..all + NEW, |key| reader.get(key).copied());
     drop((reader, bucket));
 
-    for (lane, held) in [(2, 0), (3, HELD)] {
+    for (lane, held) in [(2, 0), (3, all)] {
         let map: papaya::HashMap<u64, u64, Hasher> =
             papaya::HashMap::builder().hasher(hasher()).build();
         data.iter().take(held as usize).for_each(|(key, value)| {
             map.pin().insert(key, value);
         });
         let start = (Instant::now(), machine::cpu_seconds());
-        write(writers, |key, value| {
+        write(all, writers, |key, value| {
             map.pin().insert(key, value);
         });
         times[lane].push(since(start));
-        check(HELD - held, |key| map.pin().get(key).copied());
+        check(all - held..all + NEW, |key| map.pin().get(key).copied());
     }
 }
 
 /// Has `writers` threads write the new keys, each its share.
-fn write(writers: u64, put: impl Fn(u64, u64) + Sync) {
+fn write(held: u64, writers: u64, put: impl Fn(u64, u64) + Sync) {
     let barrier = Barrier::new(writers as usize);
     let share = |writer: u64| {
         barrier.wait();
-        for index in (HELD + writer..HELD + NEW).step_by(writers as usize) {
+        for index in (held + writer..held + NEW).step_by(writers as usize) {
             put(u64::nth(index), value(index));
         }
     };
@@ -87,8 +94,8 @@ fn write(writers: u64, put: impl Fn(u64, u64) + Sync) {
     });
 }
 
-fn check(from: u64, mut get: impl FnMut(&u64) -> Option<u64>) {
-    for index in from..HELD + NEW {
+fn check(entries: std::ops::Range<u64>, mut get: impl FnMut(&u64) -> Option<u64>) {
+    for index in entries {
         assert_eq!(
             get(&u64::nth(index)),
             Some(value(index)),
@@ -104,7 +111,7 @@ fn since((wall, cpu): (Instant, Option<f64>)) -> (f64, f64) {
     (wall.elapsed().as_secs_f64(), cpu)
 }
 
-fn table(writers: u64, times: &Times, report: &mut Report) -> String {
+fn table(size: &str, writers: u64, times: &Times, report: &mut Report) -> String {
     let by = if writers == 1 {
         "one writer".to_owned()
     } else {
@@ -124,7 +131,10 @@ fn table(writers: u64, times: &Times, report: &mut Report) -> String {
         let got = against(0, other);
         report.verdict(Verdict {
             target: "P8",
-            what: format!("1 M new keys into 1 M, {by}, against {}", SUBJECTS[other]),
+            what: format!(
+                "1 M new keys into {size}, {by}, against {}",
+                SUBJECTS[other]
+            ),
             value: ratio(got),
             limit: limit.map_or_else(|| "reported".into(), |limit| format!("<= {}", ratio(limit))),
             met: limit.map(|limit| got <= limit),
@@ -134,7 +144,7 @@ fn table(writers: u64, times: &Times, report: &mut Report) -> String {
         &by,
         "wall, ns a write",
         "x papaya from empty",
-        "x papaya, holds 1 M",
+        "x papaya, holds as many",
         "cpu, ns a write",
     ];
     let mut table = Table::new(&columns);

@@ -18,6 +18,11 @@ pub fn run(plan: &Plan, report: &mut Report) {
     } else {
         &[1_000_000]
     };
+    at(plan, sizes, "P10: get_many", report);
+}
+
+/// The same at these sizes.
+pub(super) fn at(plan: &Plan, sizes: &[usize], title: &str, report: &mut Report) {
     let mut table = Table::new(&[
         "ns a key",
         "get_many of 64",
@@ -59,7 +64,7 @@ pub fn run(plan: &Plan, report: &mut Report) {
             met: Some(got >= 1.5),
         });
     }
-    report.section("P10: get_many", &table.finish());
+    report.section(title, &table.finish());
 }
 
 /// Returns ns a key, of the second pass of two: the first brings the table into the caches.

@@ -10,7 +10,7 @@ use crate::report::{Report, Table, Verdict, digits, ratio};
 /// Runs the `memory` program and reads what it prints: lines `name<TAB>number`.
 pub fn run(plan: &Plan, report: &mut Report) {
     let entries = if plan.is_quick() { "200000" } else { "1000000" };
-    let facts = match count(entries) {
+    let facts = match count(&[entries]) {
         Ok(facts) => facts,
         Err(why) => {
             // A target that was not measured is a target that was missed.
@@ -72,10 +72,11 @@ pub fn run(plan: &Plan, report: &mut Report) {
     report.section("P9: memory", &(text.to_owned() + &table.finish()));
 }
 
-fn count(entries: &str) -> Result<Vec<(String, f64)>, String> {
+/// Runs the program with these operands.
+pub(super) fn count(operands: &[&str]) -> Result<Vec<(String, f64)>, String> {
     let mut program: PathBuf = std::env::current_exe().map_err(|error| error.to_string())?;
     program.set_file_name(format!("memory{}", std::env::consts::EXE_SUFFIX));
-    let output = Command::new(&program).arg(entries).output();
+    let output = Command::new(&program).args(operands).output();
     let output = output.map_err(|error| format!("memory could not be run: {error}"))?;
     if !output.status.success() {
         return Err(format!(

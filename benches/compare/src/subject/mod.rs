@@ -4,6 +4,7 @@ mod arc_swapped;
 mod caches;
 pub mod larder;
 mod maps;
+pub mod shapes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +71,16 @@ pub fn all<K: Key>(data: &Dataset<K>) -> Vec<Box<dyn Lane<K>>> {
     lanes.extend(larder::lanes(data));
     lanes.extend(arc_swapped::lanes(&map));
     lanes.extend(rivals().map(|fill| fill(data)));
+    lanes
+}
+
+/// Returns the subjects that are worth their memory where there is much of everything; the bare map first.
+pub fn few<K: Key>(data: &Dataset<K>) -> Vec<Box<dyn Lane<K>>> {
+    let map: Arc<Map<K>> = Arc::new(data.iter().collect());
+    let mut lanes = vec![maps::bare(&map)];
+    lanes.extend(larder::lanes(data));
+    lanes.extend(arc_swapped::lanes(&map));
+    lanes.extend([maps::papaya(data), maps::dashmap(data)]);
     lanes
 }
 

@@ -1,0 +1,20 @@
+//! What the table uses of the crate's shim, in the real world.
+
+#[path = "../../../src/sync/fault.rs"]
+pub(crate) mod fault;
+#[path = "../../../src/sync/order.rs"]
+pub(crate) mod order;
+
+pub(crate) use std::sync::atomic;
+pub(crate) use std::sync::Arc;
+
+#[path = "../../../src/sync/coarse.rs"]
+mod coarse;
+#[path = "../../../src/sync/mutex.rs"]
+mod mutex;
+mod world {
+    pub(crate) use std::sync::{Mutex, MutexGuard};
+}
+
+pub(crate) use coarse::Coarse;
+pub(crate) use mutex::Mutex;
