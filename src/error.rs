@@ -154,6 +154,11 @@ pub enum BuildError {
         /// What it may be.
         range: &'static str,
     },
+    /// The [`init`](crate::Builder::init) hook has said that the bucket is not to be built.
+    Stopped {
+        /// Why.
+        reason: BoxError,
+    },
     /// A thread could not be started.
     Spawn {
         /// The name the thread would have had.
@@ -173,6 +178,7 @@ impl fmt::Display for BuildError {
             } => {
                 write!(f, "option `{option}` is {value}, must be {range}")
             }
+            Self::Stopped { reason } => write!(f, "stopped by the init hook: {reason}"),
             Self::Spawn { thread, source } => write!(f, "cannot start thread `{thread}`: {source}"),
         }
     }
@@ -182,6 +188,7 @@ impl StdError for BuildError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Option { .. } => None,
+            Self::Stopped { reason } => Some(&**reason),
             Self::Spawn { source, .. } => Some(source),
         }
     }

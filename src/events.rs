@@ -40,6 +40,11 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// The [`init`](crate::Builder::init) hook returned an error or panicked. The bucket began empty.
+    InitFailed {
+        /// Why.
+        error: Error,
+    },
     /// A dump could not be written. The one before is as it was; it is tried again.
     #[cfg(feature = "dump")]
     DumpFailed {

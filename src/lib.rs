@@ -61,7 +61,7 @@ mod table;
 
 use std::hash::{BuildHasher, Hash};
 
-pub use bucket::{Bucket, Builder, Call, Iter, Reader, RefreshTicket, Snapshot, Ticket, Ttl};
+pub use bucket::{Bucket, Builder, Call, Init, Iter, Reader, RefreshTicket, Snapshot, Ticket, Ttl};
 pub use clock::{Clock, ManualClock};
 #[cfg(feature = "dump")]
 pub use dump::{DumpError, DumpErrorKind, DumpReport};

@@ -2,19 +2,24 @@
 
 #[cfg(feature = "dump")]
 mod dump;
+mod init;
+mod loaders;
+mod refresh;
 mod ttl;
 
 use std::fmt;
 use std::time::Duration;
 
+pub use self::init::Init;
+
 use super::Bucket;
 use super::core::Core;
 use crate::clock::Clock;
 use crate::config::{Config, refuse};
-use crate::error::{BoxError, BuildError};
+use crate::error::BuildError;
 use crate::events::{Event, Events, Observer};
 use crate::load::{Loads, Source};
-use crate::loader::{BulkFn, BulkLoader, DatasetFn, DatasetLoader, LoadFn, Loader, Outcome};
+use crate::loader::{BulkLoader, DatasetLoader, Loader};
 use crate::refresh::control::Control;
 use crate::refresh::dataset::Fetcher;
 #[cfg(feature = "dump")]
@@ -23,6 +28,7 @@ use crate::refresh::worker::Refresher;
 use crate::stats::Counters;
 use crate::store::Store;
 use crate::sync::Arc;
+use crate::table::Table;
 use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 
 /// Options of a bucket that is to be built. See [`Bucket::builder`].
@@ -54,6 +60,7 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     observer: Option<Observer>,
     clock: Clock,
     hasher: S,
+    init: Option<init::InitFn<K, V>>,
     #[cfg(feature = "dump")]
     dump: Option<dump::DumpOptions<K, V>>,
 }
@@ -69,6 +76,7 @@ impl<K: Key, V: Value> Builder<K, V> {
             observer: None,
             clock: Clock::system(),
             hasher: DefaultHashBuilder::default(),
+            init: None,
             #[cfg(feature = "dump")]
             dump: None,
         }
@@ -76,86 +84,6 @@ impl<K: Key, V: Value> Builder<K, V> {
 }
 
 impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
-    /// Loads one key at a time with `loader`. Default: none.
-    pub fn loader(mut self, loader: impl Loader<K, V>) -> Self {
-        self.loader = Some(Box::new(loader));
-        self
-    }
-
-    /// Loads one key at a time with a closure. See [`Loader`].
-    ///
-    /// ```
-    /// let bucket = larder::Bucket::<String, usize>::builder("lengths")
-    ///     .load(|key: &String| Ok::<_, std::io::Error>(key.len()))
-    ///     .build()?;
-    /// assert_eq!(bucket.get("four"), Some(4));
-    /// # Ok::<(), larder::BuildError>(())
-    /// ```
-    pub fn load<F, O, E>(self, load: F) -> Self
-    where
-        F: Fn(&K) -> Result<O, E> + Send + Sync + 'static,
-        O: Into<Outcome<V>> + 'static,
-        E: Into<BoxError> + 'static,
-    {
-        self.loader(LoadFn::new(load))
-    }
-
-    /// Loads batches with `loader`: every load of a key then goes through it. Default: none.
-    pub fn bulk_loader(mut self, loader: impl BulkLoader<K, V>) -> Self {
-        self.bulk_loader = Some(Box::new(loader));
-        self
-    }
-
-    /// Loads batches with a closure. See [`BulkLoader`].
-    ///
-    /// ```
-    /// let bucket = larder::Bucket::<u32, u32>::builder("squares")
-    ///     .bulk_load(|keys: &[u32]| {
-    ///         Ok::<_, std::io::Error>(keys.iter().map(|&k| (k, k * k)).collect::<Vec<_>>())
-    ///     })
-    ///     .build()?;
-    /// assert_eq!(bucket.get_many([&2, &3]), [Some(4), Some(9)]);
-    /// # Ok::<(), larder::BuildError>(())
-    /// ```
-    pub fn bulk_load<F, I, O, E>(self, load: F) -> Self
-    where
-        F: Fn(&[K]) -> Result<I, E> + Send + Sync + 'static,
-        I: IntoIterator<Item = (K, O)> + 'static,
-        O: Into<Outcome<V>> + 'static,
-        E: Into<BoxError> + 'static,
-    {
-        self.bulk_loader(BulkFn::new(load))
-    }
-
-    /// Refreshes from the whole dataset with `loader`. Default: none; then a refresh reloads the keys
-    /// that are cached.
-    pub fn dataset_loader(mut self, loader: impl DatasetLoader<K, V>) -> Self {
-        self.dataset_loader = Some(Box::new(loader));
-        self
-    }
-
-    /// Refreshes from the whole dataset with a closure. See [`DatasetLoader`].
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let bucket = larder::Bucket::<u32, &str>::builder("flags")
-    ///     .load_all(|| Ok::<_, std::io::Error>([(1, "on"), (2, "off")]))
-    ///     .build()?;
-    /// bucket.refresh().wait(Duration::from_secs(5))?;
-    /// assert_eq!(bucket.peek(&2), Some("off"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn load_all<F, I, E>(self, load: F) -> Self
-    where
-        F: Fn() -> Result<I, E> + Send + Sync + 'static,
-        I: IntoIterator<Item = (K, V)> + 'static,
-        I::IntoIter: 'static,
-        E: Into<BoxError> + 'static,
-    {
-        self.dataset_loader(DatasetFn::new(load))
-    }
-
     /// Hashes keys with `hasher`. Default: ahash, seeded at random.
     ///
     /// A hasher that puts many keys on one hash makes them as slow as a list, and no slower.
@@ -169,6 +97,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             observer: self.observer,
             clock: self.clock,
             hasher,
+            init: self.init,
             #[cfg(feature = "dump")]
             dump: self.dump,
         }
@@ -208,72 +137,6 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         self
     }
 
-    /// Refreshes the bucket so long after the end of the last refresh. A change at the source that the
-    /// bucket is not told of shows after this time, the jitter and the time of the load, at the latest.
-    /// Default: never by itself.
-    pub fn refresh_every(mut self, time: Duration) -> Self {
-        self.config.refresh_every = Some(time);
-        self
-    }
-
-    /// By how much of the interval, at most, each refresh is delayed at random, so that many instances
-    /// do not ask the source together; 0.0 to 1.0. Default: 0.1.
-    pub fn refresh_jitter(mut self, share: f64) -> Self {
-        self.config.refresh_jitter = share;
-        self
-    }
-
-    /// For how long, at most, a value is served whose refresh has failed. Less makes a source that is down
-    /// show sooner, as misses that fail. Default: for ever.
-    ///
-    /// The time counts from the first failed refresh that began after the value was written: a reload of
-    /// its key, by a refresh or by [`request_load`](Bucket::request_load), or a dataset that could not be
-    /// had. More failures do not prolong it. Anything that changes the key in between ends it: a refresh,
-    /// a write, a load. A loader that answers with [`Outcome::Ignore`] neither begins nor ends it, and
-    /// one that hangs has not failed before it returns.
-    ///
-    /// One tick before the end of the time the value is served; at the end it is taken out, so that
-    /// [`peek`](Bucket::peek) misses and [`get`](Bucket::get) loads. The refresher does so, by itself, as
-    /// soon as it gets to it: a fold that it is at comes first. After a shutdown nothing goes. What goes is
-    /// counted in [`Stats::too_stale`](crate::Stats::too_stale) and told as [`Event::TooStale`].
-    ///
-    /// It costs reads nothing. Each failing key is kept once more, with about 130 bytes; after a failed
-    /// dataset, each key that was written since. Keys go one by one, as if they were invalidated, and a
-    /// few thousand at a time; what a failed dataset leaves goes in one publication, which copies what
-    /// stays.
-    ///
-    /// ```
-    /// use std::sync::atomic::{AtomicBool, Ordering};
-    /// use std::sync::Arc;
-    /// use std::time::Duration;
-    ///
-    /// let (time, down) = (larder::ManualClock::new(), Arc::new(AtomicBool::new(false)));
-    /// let is_down = Arc::clone(&down);
-    /// let bucket = larder::Bucket::<u32, u32>::builder("squares")
-    ///     .clock(time.clock())
-    ///     .max_stale(Duration::from_secs(60))
-    ///     .load(move |key: &u32| match is_down.load(Ordering::Relaxed) {
-    ///         false => Ok(key * key),
-    ///         true => Err("the source is down"),
-    ///     })
-    ///     .build()?;
-    /// assert_eq!(bucket.get(&3), Some(9));
-    ///
-    /// down.store(true, Ordering::Relaxed);
-    /// bucket.refresh().wait(Duration::from_secs(5))?; // fails for the key, which keeps its value
-    /// time.advance(Duration::from_secs(59));
-    /// bucket.publish()?; // a turn of the refresher, which this example would be too quick for
-    /// assert_eq!(bucket.peek(&3), Some(9));
-    /// time.advance(Duration::from_secs(1));
-    /// bucket.publish()?;
-    /// assert_eq!(bucket.peek(&3), None);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn max_stale(mut self, time: Duration) -> Self {
-        self.config.max_stale = Some(time);
-        self
-    }
-
     /// How long a write stays in the overlay, at the least, before it is folded into the snapshot.
     /// Less makes later reads of it faster sooner, and folds more often. A fold is due earlier when the
     /// overlay has grown to an eighth of the snapshot. Default: 100 milliseconds.
@@ -310,7 +173,8 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// # Errors
     ///
     /// [`BuildError`], naming the option whose value makes no sense, or the thread that could not be
-    /// started. Threads that were started already are ended again.
+    /// started; [`Stopped`](BuildError::Stopped) if [`init`](Self::init) says so. Threads that were started already
+    /// are ended again.
     pub fn build(self) -> Result<Bucket<K, V, S>, BuildError> {
         if self.name.is_empty() {
             refuse("name", "empty", "at least one character")?;
@@ -333,20 +197,26 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         let (config, clock) = (self.config, self.clock);
         let stats = Arc::new(Counters::default());
         let events = Events::new(self.observer);
-        #[cfg(not(feature = "dump"))]
-        let store = Store::new(self.hasher, clock.clone());
+        let init = self.init;
         #[cfg(feature = "dump")]
-        let (dumper, store) = match self.dump {
-            None => (None, Store::new(self.hasher, clock.clone())),
+        let (dumper, table) = match self.dump {
+            None => (None, None),
             Some(options) => {
                 let dump = options.open(&self.name, config.dump_compressed)?;
                 let report = (&*stats, &*events);
                 let (dumper, table) =
                     Dumper::open(dump, config.dump_delay, &self.hasher, &clock, report);
-                let store = Store::holding(table, self.hasher, clock.clone());
-                (Some(Arc::new(dumper)), store)
+                (Some(Arc::new(dumper)), table)
             }
         };
+        #[cfg(not(feature = "dump"))]
+        let table = None;
+        let table = match (table, init) {
+            (Some(table), _) => table,
+            (None, Some(init)) => init::begin(init, &self.hasher, (&clock, &config), &events)?,
+            (None, None) => Table::empty(),
+        };
+        let store = Store::holding(table, self.hasher, clock.clone());
         let store = Arc::new(store);
         let loads = Arc::new(Loads::new(
             Arc::clone(&store),

@@ -25,7 +25,7 @@ use crate::store::{Content, inside_a_write};
 use crate::sync::{Arc, Place};
 use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 
-pub use self::builder::Builder;
+pub use self::builder::{Builder, Init};
 pub use self::call::Call;
 pub use self::expiry::Ttl;
 pub use self::reader::Reader;

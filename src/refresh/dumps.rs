@@ -39,16 +39,16 @@ struct State {
 }
 
 impl<K: Key, V: Value> Dumper<K, V> {
-    /// Reads the dump that there is, and returns what was in it. One that is refused, or cannot be read, is
-    /// reported, and the bucket begins empty.
+    /// Reads the dump, and returns what was in it, if there was one. One that is refused, or cannot be read, is
+    /// reported.
     pub(crate) fn open<S: HashBuilder>(
         dump: Box<dyn Dump<K, V>>,
         delay: Duration,
         hasher: &S,
         clock: &Clock,
         (stats, events): (&Counters, &Events),
-    ) -> (Self, Table<K, V>) {
-        let mut table = Table::empty();
+    ) -> (Self, Option<Table<K, V>>) {
+        let mut table = None;
         let mut loaded = None;
         let read = dump.load_into(
             clock.wall_ms(),
@@ -67,7 +67,7 @@ impl<K: Key, V: Value> Dumper<K, V> {
         });
         match read {
             Ok(Some((read, report))) => {
-                table = read;
+                table = Some(read);
                 loaded = Some(report);
             }
             Ok(None) => {}
@@ -130,7 +130,12 @@ impl<K: Key, V: Value> Dumper<K, V> {
         limit: Duration,
     ) {
         let clock = store.clock();
-        let mut dumped = store.view().current.epoch;
+        let mut dumped = {
+            let current = &store.view().current;
+            // What it was begun with otherwise is in no file yet.
+            let is_in_file = self.loaded.is_some() || current.table.is_empty();
+            is_in_file.then_some(current.epoch)
+        };
         // Nobody rings for a publication: a look at the epoch now and then is all that it takes.
         let mut look_at = clock.now().saturating_add(self.delay);
         loop {
@@ -145,10 +150,10 @@ impl<K: Key, V: Value> Dumper<K, V> {
             }
             let epoch = store.view().current.epoch;
             let looks = clock.now() >= look_at;
-            if !asked.is_empty() || ((looks || stop) && epoch != dumped) {
+            if !asked.is_empty() || ((looks || stop) && dumped != Some(epoch)) {
                 let written = self.write(store, (stats, events));
                 if written.is_ok() {
-                    dumped = epoch;
+                    dumped = Some(epoch);
                 }
                 for reply in asked {
                     reply.answer(written.clone());

@@ -68,6 +68,7 @@ fn room_for(entries: usize) -> usize {
 }
 
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
+    #[cfg(all(test, larder_loom))]
     pub(crate) fn new(hasher: S, clock: Clock) -> Self {
         Self::holding(Table::empty(), hasher, clock)
     }

@@ -217,6 +217,28 @@ impl<K, V> Drop for Gathered<K, V> {
     }
 }
 
+/// A table that is being filled. See [`Table::gather`].
+pub(crate) struct Gathering<K, V>(Gathered<K, V>);
+
+#[cfg_attr(
+    not(feature = "dump"),
+    allow(dead_code, reason = "for what is read from a file")
+)]
+impl<K: Clone + Eq, V: Clone> Gathering<K, V> {
+    pub(super) fn new(count: usize) -> Self {
+        Self(Gathered::new(count))
+    }
+
+    pub(crate) fn push(&mut self, hash: u64, key: K, value: V) {
+        self.0.push(Item { hash, key, value });
+    }
+
+    pub(crate) fn build(self, hash_of: impl Fn(&K) -> u64) -> Table<K, V> {
+        let (first, spilled) = self.0.build(&hash_of);
+        fitted(with_rest(first, spilled, &hash_of), &hash_of)
+    }
+}
+
 /// A level under construction: block after block.
 pub(super) struct Builder<K, V> {
     shape: Shape,

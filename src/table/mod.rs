@@ -30,10 +30,14 @@ use std::borrow::Borrow;
 use crate::clock::Tick;
 use crate::contain::drop_contained;
 use crate::spread::spread;
-use crate::table::build::Gathered;
 use crate::table::level::Level;
 use crate::table::timed::Timed;
 
+#[cfg_attr(
+    not(feature = "dump"),
+    allow(unused_imports, reason = "for what is read from a file")
+)]
+pub(crate) use crate::table::build::Gathering;
 pub(crate) use crate::table::level::NoHit;
 use crate::table::list::List;
 
@@ -83,24 +87,6 @@ pub(crate) struct Table<K, V> {
     timed: Option<Box<Timed>>,
 }
 
-/// A table that is being filled. See [`Table::gather`].
-pub(crate) struct Gathering<K, V>(Gathered<K, V>);
-
-#[cfg_attr(
-    not(feature = "dump"),
-    allow(dead_code, reason = "for what is read from a file")
-)]
-impl<K: Clone + Eq, V: Clone> Gathering<K, V> {
-    pub(crate) fn push(&mut self, hash: u64, key: K, value: V) {
-        self.0.push(Item { hash, key, value });
-    }
-
-    pub(crate) fn build(self, hash_of: impl Fn(&K) -> u64) -> Table<K, V> {
-        let (first, spilled) = self.0.build(&hash_of);
-        build::fitted(build::with_rest(first, spilled, &hash_of), &hash_of)
-    }
-}
-
 /// Where an entry is.
 #[derive(Clone, Copy)]
 enum At {
@@ -141,7 +127,7 @@ impl<K, V> Table<K, V> {
         K: Clone + Eq,
         V: Clone,
     {
-        Gathering(Gathered::new(count))
+        Gathering::new(count)
     }
 
     /// Returns a table with the changes applied and no marks; this one stays as it is.

@@ -94,6 +94,20 @@ fn g12_what_was_cached_comes_back_also_what_was_not_folded() {
 }
 
 #[test]
+fn g12_what_init_brings_is_dumped_and_not_asked_for_again() {
+    let (scratch, time) = (Scratch::new("init"), ManualClock::new());
+    let build = |word: &str| {
+        let pairs = vec![(1, word.to_owned())];
+        let builder = builder(&scratch.file(), &time);
+        builder.init(|| Ok::<_, String>(pairs)).build().unwrap()
+    };
+    assert_eq!(build("one").peek(&1), Some(one()));
+    assert_eq!(build("other").peek(&1), Some(one()), "from the dump");
+    fs::remove_file(scratch.file()).unwrap();
+    assert_eq!(build("other").peek(&1), Some("other".to_owned()));
+}
+
+#[test]
 fn g12_the_time_on_disk_counts() {
     for (rest, is_there) in [(MS, true), (Duration::ZERO, false)] {
         let (scratch, time) = (Scratch::new("expiry"), ManualClock::new());

@@ -1,0 +1,88 @@
+//! Where values come from.
+
+use super::Builder;
+use crate::error::BoxError;
+use crate::loader::{BulkFn, BulkLoader, DatasetFn, DatasetLoader, LoadFn, Loader, Outcome};
+use crate::{HashBuilder, Key, Value};
+
+impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
+    /// Loads one key at a time with `loader`. Default: none.
+    pub fn loader(mut self, loader: impl Loader<K, V>) -> Self {
+        self.loader = Some(Box::new(loader));
+        self
+    }
+
+    /// Loads one key at a time with a closure. See [`Loader`].
+    ///
+    /// ```
+    /// let bucket = larder::Bucket::<String, usize>::builder("lengths")
+    ///     .load(|key: &String| Ok::<_, std::io::Error>(key.len()))
+    ///     .build()?;
+    /// assert_eq!(bucket.get("four"), Some(4));
+    /// # Ok::<(), larder::BuildError>(())
+    /// ```
+    pub fn load<F, O, E>(self, load: F) -> Self
+    where
+        F: Fn(&K) -> Result<O, E> + Send + Sync + 'static,
+        O: Into<Outcome<V>> + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        self.loader(LoadFn::new(load))
+    }
+
+    /// Loads batches with `loader`: every load of a key then goes through it. Default: none.
+    pub fn bulk_loader(mut self, loader: impl BulkLoader<K, V>) -> Self {
+        self.bulk_loader = Some(Box::new(loader));
+        self
+    }
+
+    /// Loads batches with a closure. See [`BulkLoader`].
+    ///
+    /// ```
+    /// let bucket = larder::Bucket::<u32, u32>::builder("squares")
+    ///     .bulk_load(|keys: &[u32]| {
+    ///         Ok::<_, std::io::Error>(keys.iter().map(|&k| (k, k * k)).collect::<Vec<_>>())
+    ///     })
+    ///     .build()?;
+    /// assert_eq!(bucket.get_many([&2, &3]), [Some(4), Some(9)]);
+    /// # Ok::<(), larder::BuildError>(())
+    /// ```
+    pub fn bulk_load<F, I, O, E>(self, load: F) -> Self
+    where
+        F: Fn(&[K]) -> Result<I, E> + Send + Sync + 'static,
+        I: IntoIterator<Item = (K, O)> + 'static,
+        O: Into<Outcome<V>> + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        self.bulk_loader(BulkFn::new(load))
+    }
+
+    /// Refreshes from the whole dataset with `loader`. Default: none; then a refresh reloads the keys
+    /// that are cached.
+    pub fn dataset_loader(mut self, loader: impl DatasetLoader<K, V>) -> Self {
+        self.dataset_loader = Some(Box::new(loader));
+        self
+    }
+
+    /// Refreshes from the whole dataset with a closure. See [`DatasetLoader`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let bucket = larder::Bucket::<u32, &str>::builder("flags")
+    ///     .load_all(|| Ok::<_, std::io::Error>([(1, "on"), (2, "off")]))
+    ///     .build()?;
+    /// bucket.refresh().wait(Duration::from_secs(5))?;
+    /// assert_eq!(bucket.peek(&2), Some("off"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn load_all<F, I, E>(self, load: F) -> Self
+    where
+        F: Fn() -> Result<I, E> + Send + Sync + 'static,
+        I: IntoIterator<Item = (K, V)> + 'static,
+        I::IntoIter: 'static,
+        E: Into<BoxError> + 'static,
+    {
+        self.dataset_loader(DatasetFn::new(load))
+    }
+}
