@@ -84,7 +84,7 @@ impl Bytes<'_> {
     }
 
     fn op(&mut self) -> Op {
-        match self.next() % 22 {
+        match self.next() % 25 {
             0 => Op::Set(self.key(), self.value()),
             1 => Op::SetIfAbsent(self.key(), self.value()),
             2 => {
@@ -113,6 +113,9 @@ impl Bytes<'_> {
             18 => Op::ExpireIn(self.key(), self.ttl()),
             19 => Op::Persist(self.key()),
             20 => Op::Touch(self.key()),
+            21 => Op::Update(self.key(), self.value(), self.next() % 2 == 0),
+            22 => Op::Take(self.key()),
+            23 => Op::InvalidateIf(self.next() % 4),
             _ => Op::Mood(match self.next() % 4 {
                 0 => Mood::Fails,
                 1 => Mood::Panics,

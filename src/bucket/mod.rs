@@ -10,6 +10,7 @@ mod reader;
 mod snapshot;
 mod threads;
 mod ticket;
+mod update;
 
 use std::borrow::Borrow;
 use std::fmt;

@@ -48,6 +48,8 @@ mod store_reads;
 #[cfg(larder_loom)]
 mod store_stale;
 #[cfg(larder_loom)]
+mod store_updates;
+#[cfg(larder_loom)]
 mod store_whole;
 #[cfg(larder_loom)]
 mod support;

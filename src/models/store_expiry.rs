@@ -50,6 +50,29 @@ fn retime_against_invalidate() {
     });
 }
 
+/// The load began first, and found something newer than what is there.
+#[test]
+fn retime_against_load() {
+    run_model("retime_against_load", 10_000, || {
+        let (data, mut folder) = store([(1, 10)]);
+        let load = data.0.begin_load();
+        let touch = spawn(&data, |data| {
+            data.0.retime(data.hash(1), &1, Deadline::NEVER);
+        });
+        let number = load.number();
+        let loader = spawn(&data, move |data| data.install(number, 1, 20));
+        folder.fold(&data.0);
+        touch.join().unwrap();
+        let stored = loader.join().unwrap();
+        assert_eq!(stored, Installed::Stored, "a new time is no newer value");
+        assert_eq!(
+            data.peek(1),
+            Some(20),
+            "the value from before the load is back"
+        );
+    });
+}
+
 #[test]
 fn sweep_against_set() {
     run_model("sweep_against_set", 2000, || {

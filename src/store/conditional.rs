@@ -91,23 +91,68 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 
     /// Has the value of a key expire at `expires`. Returns whether the key has a value.
     ///
-    /// It is written again as if a load had brought it: then what is written meanwhile stands. Waits as
-    /// [`write_if_absent`](Self::write_if_absent) does.
+    /// It is the same write once more, with another time, so it keeps its number: a load that began before may still
+    /// bring a newer value, and what is stale remains so. Waits as [`write_if_absent`](Self::write_if_absent) does.
     pub(crate) fn retime(&self, hash: u64, key: &K, expires: Deadline) -> bool {
+        let nudge = self.inside(|view| {
+            wait_sealed(view);
+            let now = self.clock.coarse();
+            loop {
+                let current = view.active.get(hash, key);
+                let seen = current.map(Write::number);
+                let (value, number) = match current.or_else(|| view.under_active(hash, key)) {
+                    Some(write) => (write.value_at(now)?, write.number()),
+                    // Its number is not known any more. It is less than that of any load that may be stored.
+                    None => (view.current.table.find_at(hash, key, now)?, view.floor),
+                };
+                let write = Write::new(number, Content::until(value.clone(), expires));
+                mark(view, hash, key);
+                let put = view.active.put_if(hash, key.clone(), write, |there| {
+                    there.map(Write::number) == seen || fault::planted("retimed_over_writes")
+                });
+                if put {
+                    return Some(view.active.nudge());
+                }
+                // Somebody has written it meanwhile.
+            }
+        });
+        nudge.map(|nudge| self.ring(nudge)).is_some()
+    }
+
+    /// Changes the value of a key to what `change` makes of it; `None` leaves it. What comes first is `change`, with
+    /// nothing held; then it is put if the key is still as it was, and else `change` is asked again. Returns the last
+    /// that it said. Waits as [`write_if_absent`](Self::write_if_absent) does.
+    pub(crate) fn update(
+        &self,
+        hash: u64,
+        key: &K,
+        mut change: impl FnMut(Option<&V>, Deadline) -> Option<Content<V>>,
+    ) -> Option<Content<V>> {
         loop {
-            let load = self.begin_load();
-            let Some(value) = self.view().value(hash, key) else {
-                return false;
-            };
-            let content = Content::until(value, expires);
-            if fault::planted("retimed_over_writes") {
-                self.write(hash, key.clone(), content);
-                return true;
+            let held = self.load_view();
+            let seen = Seen::of(&held, hash, key);
+            let expires = held.deadline(hash, key).unwrap_or(Deadline::NEVER);
+            let changed = change(held.get(hash, key), expires)?;
+            let nudge = self.inside(|view| {
+                wait_sealed(view);
+                if Seen::of(view, hash, key) != seen {
+                    return None;
+                }
+                let active = view.active.get(hash, key).map(Write::number);
+                mark(view, hash, key);
+                let write = Write::new(self.numbers.draw(), changed.clone());
+                let put = view.active.put_if(hash, key.clone(), write, |there| {
+                    let there = there.map(Write::number);
+                    // The first look may have been at another.
+                    there == active && (there.is_none() || there == seen.number)
+                        || fault::planted("updates_over_writes")
+                });
+                put.then(|| view.active.nudge())
+            });
+            if let Some(nudge) = nudge {
+                self.ring(nudge);
+                return Some(changed);
             }
-            if self.install(load.number(), hash, key.clone(), content, None) == Installed::Stored {
-                return true;
-            }
-            // Somebody has written it meanwhile.
         }
     }
 
@@ -149,6 +194,24 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             }
             None => Installed::Superseded,
         }
+    }
+}
+
+/// By what to tell that a key is still as it was: it is, if these are the same.
+#[derive(PartialEq)]
+struct Seen {
+    /// The number of the newest write in the overlays, if there is one. No other write of the key has it, but the same
+    /// with another time.
+    number: Option<u64>,
+    /// Else, what there is is in the table of this epoch.
+    epoch: Option<u64>,
+}
+
+impl Seen {
+    fn of<K: Key, V>(view: &View<K, V>, hash: u64, key: &K) -> Self {
+        let number = view.overlaid(hash, key).map(Write::number);
+        let epoch = number.is_none().then_some(view.current.epoch);
+        Self { number, epoch }
     }
 }
 

@@ -435,3 +435,38 @@ fn g4_a_set_is_never_lost_to_a_set_if_absent() {
         assert!((0..KEYS).all(|key| bucket.peek(&key) == Some(1)));
     });
 }
+
+/// Sums from many threads, beside folds, writes of other keys, and times that are changed.
+#[test]
+fn g4_no_update_is_lost() {
+    const THREADS: u64 = 4;
+    const TURNS: u64 = 3_000;
+    bounded(|| {
+        let bucket = Bucket::<u64, u64>::builder("sums").build().unwrap();
+        let started = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (bucket, started) = (&bucket, &started);
+                scope.spawn(move || {
+                    started.fetch_add(1, Ordering::SeqCst);
+                    while started.load(Ordering::SeqCst) < THREADS {
+                        std::hint::spin_loop();
+                    }
+                    for turn in 0..TURNS {
+                        let sum = bucket.update(&0, |sum| Some(sum.copied().unwrap_or(0) + 1));
+                        assert!(sum.unwrap().is_some());
+                        match turn % 8 {
+                            0 => drop(bucket.publish()),
+                            1 => drop(bucket.persist(&0)),
+                            2 => bucket.set(1 + thread, turn),
+                            _ => {}
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(bucket.peek(&0), Some(THREADS * TURNS));
+        assert_eq!(bucket.take(&0).unwrap(), Some(THREADS * TURNS));
+        assert_eq!(bucket.take(&0).unwrap(), None);
+    });
+}

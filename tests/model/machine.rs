@@ -29,6 +29,11 @@ pub(crate) enum Op {
     Persist(u8),
     Touch(u8),
     SetIfAbsent(u8, u32),
+    /// Adds to a value; what has none is left alone, or begins with this.
+    Update(u8, u32, bool),
+    Take(u8),
+    /// Of values with this many zeros at their end.
+    InvalidateIf(u8),
     SetMany(Vec<(u8, u32)>),
     Invalidate(u8),
     InvalidateMany(Vec<u8>),
@@ -267,6 +272,37 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                     self.change(*key, Some(*value));
                 }
             }
+            Op::Update(key, by, begins) => {
+                let begin = begins.then_some(*by);
+                let change = |value: Option<u32>| value.map(|v| v.wrapping_add(*by)).or(begin);
+                let updated = self.bucket.update(key, |value| change(value.copied()));
+                let there = self.cached.get(key).copied();
+                assert_eq!(updated.unwrap(), change(there), "{op:?}");
+                match (there, change(there)) {
+                    // It keeps its time.
+                    (Some(_), Some(value)) => {
+                        self.cached.insert(*key, value);
+                        self.stale.remove(key);
+                    }
+                    (None, Some(value)) => self.change(*key, Some(value)),
+                    (_, None) => {}
+                }
+            }
+            Op::Take(key) => {
+                let there = self.cached.get(key).copied();
+                assert_eq!(self.bucket.take(key).unwrap(), there, "{op:?}");
+                self.change(*key, None);
+            }
+            Op::InvalidateIf(zeros) => {
+                let is_wanted = |value: &u32| value.trailing_zeros() >= u32::from(*zeros);
+                let wanted = self.cached.iter().filter(|(_, value)| is_wanted(value));
+                let wanted: Vec<u8> = wanted.map(|(&key, _)| key).collect();
+                let gone = self.bucket.invalidate_if(|_, value| is_wanted(value));
+                assert_eq!(gone.unwrap(), wanted.len(), "{op:?}");
+                for key in wanted {
+                    self.change(key, None);
+                }
+            }
             Op::SetMany(pairs) => {
                 self.bucket.set_many(pairs.iter().copied());
                 for (key, value) in pairs {
@@ -356,12 +392,16 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         }
     }
 
-    /// What a change of a value's time does, which is written again.
+    /// What a change of a value's time does. It is as stale as before.
     fn retime(&mut self, key: u8, there: bool, ttl: Option<Duration>) {
         let value = self.cached.get(&key).copied();
         assert_eq!(there, value.is_some());
         if let Some(value) = value {
+            let stale = self.stale.get(&key).copied();
             self.change_for(key, value, ttl);
+            if let (Some(until), true) = (stale, self.cached.contains_key(&key)) {
+                self.stale.insert(key, until);
+            }
         }
     }
 
