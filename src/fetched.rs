@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Origin {
-    /// It was cached.
+    /// It was cached, or [remembered](crate::Builder::exists_absent_for) to be absent.
     Hit,
     /// This call's own flight loaded it.
     Loaded,

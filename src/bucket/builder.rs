@@ -1,5 +1,7 @@
 //! The builder: options, and the one place where the parts are put together.
 
+mod exists;
+mod stale;
 mod ttl;
 
 use std::fmt;
@@ -11,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::{Config, refuse};
 use crate::error::{BoxError, BuildError};
 use crate::events::{Event, Events, Observer};
-use crate::load::{Loads, Source};
+use crate::load::{Ask, Exists, Loads, Source};
 use crate::loader::{BulkFn, BulkLoader, DatasetFn, DatasetLoader, LoadFn, Loader, Outcome};
 use crate::refresh::control::Control;
 use crate::refresh::dataset::Fetcher;
@@ -36,6 +38,8 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `refresh_jitter` | 0.1 of the interval |
 /// | `ttl` | none: values never expire |
 /// | `max_stale` | none: old values are served for ever |
+/// | `exists_absent_for` | none: the hook is asked again |
+/// | `exists_capacity` | 100 000 keys |
 /// | `fold_delay` | 100 ms |
 /// | `shutdown_limit` | 5 s |
 #[must_use]
@@ -45,6 +49,7 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     loader: Option<Box<dyn Loader<K, V>>>,
     bulk_loader: Option<Box<dyn BulkLoader<K, V>>>,
     dataset_loader: Option<Box<dyn DatasetLoader<K, V>>>,
+    exists: Option<Ask<K>>,
     observer: Option<Observer>,
     clock: Clock,
     hasher: S,
@@ -58,6 +63,7 @@ impl<K: Key, V: Value> Builder<K, V> {
             loader: None,
             bulk_loader: None,
             dataset_loader: None,
+            exists: None,
             observer: None,
             clock: Clock::system(),
             hasher: DefaultHashBuilder::default(),
@@ -156,6 +162,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             loader: self.loader,
             bulk_loader: self.bulk_loader,
             dataset_loader: self.dataset_loader,
+            exists: self.exists,
             observer: self.observer,
             clock: self.clock,
             hasher,
@@ -208,57 +215,6 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// do not ask the source together; 0.0 to 1.0. Default: 0.1.
     pub fn refresh_jitter(mut self, share: f64) -> Self {
         self.config.refresh_jitter = share;
-        self
-    }
-
-    /// For how long, at most, a value is served whose refresh has failed. Less makes a source that is down
-    /// show sooner, as misses that fail. Default: for ever.
-    ///
-    /// The time counts from the first failed refresh that began after the value was written: a reload of
-    /// its key, by a refresh or by [`request_load`](Bucket::request_load), or a dataset that could not be
-    /// had. More failures do not prolong it. Anything that changes the key in between ends it: a refresh,
-    /// a write, a load. A loader that answers with [`Outcome::Ignore`] neither begins nor ends it, and
-    /// one that hangs has not failed before it returns.
-    ///
-    /// One tick before the end of the time the value is served; at the end it is taken out, so that
-    /// [`peek`](Bucket::peek) misses and [`get`](Bucket::get) loads. The refresher does so, by itself, as
-    /// soon as it gets to it: a fold that it is at comes first. After a shutdown nothing goes. What goes is
-    /// counted in [`Stats::too_stale`](crate::Stats::too_stale) and told as [`Event::TooStale`].
-    ///
-    /// It costs reads nothing. Each failing key is kept once more, with about 130 bytes; after a failed
-    /// dataset, each key that was written since. Keys go one by one, as if they were invalidated, and a
-    /// few thousand at a time; what a failed dataset leaves goes in one publication, which copies what
-    /// stays.
-    ///
-    /// ```
-    /// use std::sync::atomic::{AtomicBool, Ordering};
-    /// use std::sync::Arc;
-    /// use std::time::Duration;
-    ///
-    /// let (time, down) = (larder::ManualClock::new(), Arc::new(AtomicBool::new(false)));
-    /// let is_down = Arc::clone(&down);
-    /// let bucket = larder::Bucket::<u32, u32>::builder("squares")
-    ///     .clock(time.clock())
-    ///     .max_stale(Duration::from_secs(60))
-    ///     .load(move |key: &u32| match is_down.load(Ordering::Relaxed) {
-    ///         false => Ok(key * key),
-    ///         true => Err("the source is down"),
-    ///     })
-    ///     .build()?;
-    /// assert_eq!(bucket.get(&3), Some(9));
-    ///
-    /// down.store(true, Ordering::Relaxed);
-    /// bucket.refresh().wait(Duration::from_secs(5))?; // fails for the key, which keeps its value
-    /// time.advance(Duration::from_secs(59));
-    /// bucket.publish()?; // a turn of the refresher, which this example would be too quick for
-    /// assert_eq!(bucket.peek(&3), Some(9));
-    /// time.advance(Duration::from_secs(1));
-    /// bucket.publish()?;
-    /// assert_eq!(bucket.peek(&3), None);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn max_stale(mut self, time: Duration) -> Self {
-        self.config.max_stale = Some(time);
         self
     }
 
@@ -318,18 +274,25 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
                 refuse("max_stale", "set", range)?;
             }
         }
+        exists::check(&self.config, self.exists.is_some(), &source)?;
         let (config, clock) = (self.config, self.clock);
         let store = Arc::new(Store::new(self.hasher, clock.clone()));
         let stats = Arc::new(Counters::default());
         let events = Events::new(self.observer);
-        let loads = Arc::new(Loads::new(
+        let exists = self.exists.map(|ask| {
+            let (time, most) = (config.exists_absent_for, config.exists_capacity);
+            let most = most.unwrap_or(exists::CAPACITY);
+            Exists::new(ask, time, most, clock.clone())
+        });
+        let loads = Loads::new(
             Arc::clone(&store),
             source,
             &config,
             Arc::clone(&stats),
             Arc::clone(&events),
             clock.clone(),
-        ));
+        );
+        let loads = Arc::new(loads.asking(exists));
         let control = Arc::new(Control::new(Arc::clone(store.bell())));
         let fetcher = self
             .dataset_loader

@@ -286,7 +286,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     pub fn set(&self, key: K, value: V) {
         let hash = self.core.store.hash(&key);
         let content = Content::until(value, self.core.expires());
-        self.core.store.write(hash, key, content);
+        self.core.write(hash, key, content);
     }
 
     /// Writes a value if the key has none.
@@ -305,7 +305,12 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         }
         let hash = self.core.store.hash(&key);
         let expires = self.core.expires();
-        self.core.store.write_if_absent(hash, key, value, expires)
+        let copy = self.core.loads.exists().map(|exists| (exists, key.clone()));
+        self.core.store.write_if_absent(hash, key, value, expires)?;
+        if let Some((exists, key)) = copy {
+            exists.written(hash, &key);
+        }
+        Ok(())
     }
 
     /// Writes many values: all of them or none in any snapshot. Never blocks.
@@ -325,7 +330,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.core.store.hash(key);
-        self.core.store.write(hash, key.to_owned(), None);
+        self.core.write(hash, key.to_owned(), None);
     }
 
     /// Forgets many keys: all of them or none in any snapshot. As [`invalidate`](Self::invalidate)
@@ -340,7 +345,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
             .into_iter()
             .map(|key| (store.hash(key), key.to_owned(), None))
             .collect();
-        store.write_group(group, Deadline::NEVER);
+        self.core.write_group(group, Deadline::NEVER);
     }
 
     /// Forgets everything. No load that began before will bring anything back.

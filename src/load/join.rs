@@ -29,6 +29,8 @@ pub(super) fn at_birth(runner: u64) -> u64 {
 pub(super) enum Part<K, V> {
     Join(Arc<Flight<K, V>>),
     Lead(Arc<Flight<K, V>>),
+    /// Nothing: the key is remembered to be absent.
+    Absent,
 }
 
 impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
@@ -43,6 +45,9 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         K: Borrow<Q>,
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
+        if self.is_known_absent(hash, key) {
+            return Ok(Part::Absent);
+        }
         if self.has_loader() {
             let plan = Plan {
                 reload: false,

@@ -56,6 +56,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 let at = answers.len();
                 answers.push(self.part(&view, hash, key, not_in).map(|part| {
                     let (flight, leads) = match part {
+                        Part::Absent => return Fetched::new(None, Origin::Hit),
                         Part::Join(flight) => (flight, false),
                         Part::Lead(flight) => {
                             led.flights.push(Arc::clone(&flight));
@@ -119,6 +120,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let part = self.part(&view, hash, key, None)?;
         drop(view);
         let (flight, leads) = match part {
+            Part::Absent => return Ok(Fetched::new(None, Origin::Hit)),
             Part::Join(flight) => (flight, false),
             Part::Lead(flight) => {
                 let mut led = Led {
@@ -163,6 +165,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 return self.wait(&flight, false, self.deadline(limit));
             }
             Part::Lead(flight) => flight,
+            Part::Absent => return Ok(Fetched::new(None, Origin::Hit)),
         };
         // Until it is concluded below, whatever happens.
         let guard = Led {
@@ -220,6 +223,9 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             let hash = self.store.hash(&key);
             let found = view.look(hash, &key);
             let cached = found.value().is_some();
+            if !cached && self.is_known_absent(hash, &key) {
+                continue;
+            }
             let plan = Plan {
                 reload: cached,
                 runner: QUEUED,
@@ -232,6 +238,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                     led.flights.push(Arc::clone(&flight));
                     requested.flights.push(flight);
                 }
+                Ok(Part::Absent) => {}
                 Err(_) => requested.rejected.push(key),
             }
         }

@@ -146,6 +146,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         let cleared = self.contained(|this| this.folder.clear(&this.store));
         Counters::add(&self.stats.publications, 1);
         self.dirty_since = None;
+        self.forget_absences();
         answer_all(asked, &cleared);
         if fetching {
             // What is being fetched began before, and will be dropped when it comes. Fetch it again
@@ -306,11 +307,19 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             self.contained(|this| this.folder.publish_dataset(&this.store, table))
         });
         if published.is_ok() {
+            self.forget_absences();
             self.dirty_since = None;
             Counters::add(&self.stats.publications, 1);
         }
         self.end_refresh(asked, published.map(|_| ()), 0);
         self.folder.forget_dataset();
+    }
+
+    /// After everything was replaced, and before anybody is told of it.
+    fn forget_absences(&self) {
+        if let Some(exists) = self.loads.exists() {
+            exists.forget_all();
+        }
     }
 
     fn end_refresh(&mut self, asked: Vec<Reply<()>>, ended: Result<(), Error>, failed: usize) {
