@@ -10,7 +10,7 @@ pub enum Origin {
     Loaded,
     /// A flight that was under way, or wanted, already.
     Joined,
-    /// Loaded, and by the loader's wish not stored.
+    /// Loaded, and not stored: by the loader's wish, or by that of [a call](crate::Call::skip_save).
     Ignored,
     /// Cached, and older than it should be.
     Stale,

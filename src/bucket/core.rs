@@ -7,7 +7,7 @@ use super::threads::Threads;
 use crate::clock::{Clock, Deadline};
 use crate::config::Config;
 use crate::events::Events;
-use crate::load::Loads;
+use crate::load::{Keep, Loads};
 use crate::refresh::control::Control;
 use crate::refresh::dataset::Fetcher;
 use crate::stats::Counters;
@@ -65,12 +65,12 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
     /// The value of a key that was not found, loaded. Apart from where it was not found, to keep hits short.
     #[cold]
     #[inline(never)]
-    pub(super) fn load<Q>(&self, hash: u64, key: &Q, limit: Duration) -> Option<V>
+    pub(super) fn load<Q>(&self, hash: u64, key: &Q, limit: Duration, keep: Keep) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
-        self.loads.fetch(hash, key, limit).ok()?.into_value()
+        self.loads.fetch(hash, key, limit, keep).ok()?.into_value()
     }
 
     /// Writes a value, or a tombstone.

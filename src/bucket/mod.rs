@@ -17,7 +17,7 @@ use self::core::Core;
 use crate::clock::Deadline;
 use crate::error::Error;
 use crate::fetched::Fetched;
-use crate::load::LoadState;
+use crate::load::{Keep, LoadState};
 use crate::stats::Stats;
 use crate::store::{Content, inside_a_write};
 use crate::sync::{Arc, Place};
@@ -188,7 +188,10 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         // Not by `Call::get`, which takes its limit along: three instructions for a hit, which needs none.
         match store.peek(self.place, hash, key) {
             Some(value) => Some(value),
-            None => self.core.load(hash, key, self.core.config.wait_limit),
+            None => {
+                let limit = self.core.config.wait_limit;
+                self.core.load(hash, key, limit, Keep::USUAL)
+            }
         }
     }
 
@@ -234,7 +237,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         self.call().fetch_many(keys)
     }
 
-    /// A call with options of its own: a time limit, a loader.
+    /// A call with options of its own: a time limit, a loader, what becomes of the value.
     pub fn call(&self) -> Call<'_, K, V, S> {
         Call::new(&self.core, self.place)
     }

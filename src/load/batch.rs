@@ -202,8 +202,11 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             }
         };
         match outcome {
+            Outcome::Value(value) | Outcome::Expiring(value, _) if flight.stays_unsaved() => {
+                Answer::Ignored(value)
+            }
             Outcome::Value(value) => {
-                install(self.lasting(value.clone(), self.ttl));
+                install(self.lasting(value.clone(), flight.ttl.or(self.ttl)));
                 Answer::Loaded(value)
             }
             Outcome::Expiring(value, ttl) => {

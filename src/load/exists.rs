@@ -14,11 +14,7 @@ use crate::error::{BoxError, Error};
 use crate::events::Event;
 use crate::loader::Outcome;
 use crate::stats::Counters;
-use crate::sync::{
-    Arc, Hashed, Keyed, Map, Mutex, Slot,
-    atomic::{AtomicBool, AtomicU64},
-    order,
-};
+use crate::sync::{Arc, Hashed, Keyed, Map, Mutex, atomic::AtomicU64, order};
 use crate::{HashBuilder, Key, Value};
 
 /// The user's hook.
@@ -28,7 +24,7 @@ pub(crate) type Ask<K> = Box<dyn Fn(&K) -> Result<bool, BoxError> + Send + Sync>
 ///
 /// A note of a key is put before the hook is asked for it, and what is written looks for the note after it was
 /// put: so an answer that was asked for before a write never outlives it. No lock is taken by who looks or writes.
-pub(crate) struct Exists<K> {
+pub(crate) struct Exists<K: Key> {
     ask: Ask<K>,
     /// How long a key is remembered to be absent; `None` if it is not.
     absent_for: Option<Duration>,
@@ -50,15 +46,24 @@ struct Order<K> {
 struct Note<K> {
     key: Hashed<K>,
     era: u64,
-    /// Empty while the hook is being asked.
-    answer: Slot<Answer>,
-    forgotten: AtomicBool,
+    /// [`ASKING`], [`STRUCK`], [`PRESENT`], or until when the key is taken for absent.
+    answer: AtomicU64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Answer {
-    Present,
-    AbsentUntil(Deadline),
+/// The hook is being asked. No deadline: each is after the clock's origin.
+const ASKING: u64 = 0;
+
+/// Something was written of the key: the note says nothing, and will not.
+const STRUCK: u64 = 1;
+
+/// The key exists. No deadline either, as it stands for never.
+const PRESENT: u64 = u64::MAX;
+
+impl<K> Note<K> {
+    fn become_if(&self, now: u64, then: u64) -> Result<u64, u64> {
+        self.answer
+            .compare_exchange(now, then, order::COUNT, order::COUNT)
+    }
 }
 
 impl<K: Eq + Clone> Keyed for Note<K> {
@@ -97,35 +102,38 @@ impl<K: Key> Exists<K> {
         Q: Eq + ?Sized,
     {
         let note = self.notes.get(hash, key)?;
-        if note.forgotten.load(order::COUNT) || note.era != self.era.load(order::COUNT) {
+        if note.era != self.era.load(order::COUNT) {
             return None;
         }
-        match *note.answer.get()? {
-            Answer::Present => Some(true),
-            Answer::AbsentUntil(until) if until.is_over(&self.clock) => None,
-            Answer::AbsentUntil(_) => Some(false),
+        match note.answer.load(order::COUNT) {
+            ASKING | STRUCK => None,
+            PRESENT => Some(true),
+            until => (!Deadline::from_word(until).is_over(&self.clock)).then_some(false),
         }
     }
 
     /// Something was written of the key: that it was absent says nothing any more. To be called after the write
     /// was put, and before it returns.
     pub(crate) fn written(&self, hash: u64, key: &K) {
-        self.forget(hash, key, |answer| answer != Some(Answer::Present));
+        self.strike(hash, key, |answer| answer != PRESENT);
     }
 
     /// The source does not have the key, whatever the hook has said.
     fn gone(&self, hash: u64, key: &K) {
-        self.forget(hash, key, |answer| answer == Some(Answer::Present));
+        self.strike(hash, key, |answer| answer == PRESENT);
     }
 
-    fn forget(&self, hash: u64, key: &K, which: impl Fn(Option<Answer>) -> bool) {
+    fn strike(&self, hash: u64, key: &K, which: impl Fn(u64) -> bool) {
         self.notes.remove_if(hash, key, |note| {
-            let forgets = which(note.answer.get().copied());
-            if forgets {
-                // The asker may be about to note its answer.
-                note.forgotten.store(true, order::COUNT);
+            let mut answer = note.answer.load(order::COUNT);
+            while which(answer) && answer != STRUCK {
+                match note.become_if(answer, STRUCK) {
+                    Ok(_) => return true,
+                    // Its asker has just been answered.
+                    Err(now) => answer = now,
+                }
             }
-            forgets
+            which(answer)
         });
     }
 
@@ -141,8 +149,7 @@ impl<K: Key> Exists<K> {
             Arc::new(Note {
                 key: Hashed::new(hash, key.clone()),
                 era,
-                answer: Slot::new(),
-                forgotten: AtomicBool::new(false),
+                answer: AtomicU64::new(ASKING),
             })
         };
         // In place of one that says nothing any more, or that another load of the key is still asking for.
@@ -150,19 +157,21 @@ impl<K: Key> Exists<K> {
         let asked = contained(|| (self.ask)(key)).and_then(|asked| asked.map_err(Error::load));
         let Ok(note) = note else { return asked };
         let answer = match (&asked, self.absent_for) {
-            (Ok(true), _) => Answer::Present,
-            (Ok(false), Some(time)) => Answer::AbsentUntil(Deadline::after(&self.clock, time)),
+            (Ok(true), _) => PRESENT,
+            (Ok(false), Some(time)) => Deadline::after(&self.clock, time).to_word(),
             _ => {
                 self.drop_note(&note);
                 return asked;
             }
         };
-        note.answer.set(answer);
+        if note.become_if(ASKING, answer).is_err() {
+            return asked;
+        }
         let oldest = {
             let mut order = self.order.lock();
             let kept = match answer {
-                Answer::Present => &mut order.present,
-                Answer::AbsentUntil(_) => &mut order.absent,
+                PRESENT => &mut order.present,
+                _ => &mut order.absent,
             };
             kept.push_back(note);
             if kept.len() > self.capacity {

@@ -33,7 +33,7 @@ use self::haste::Haste;
 use self::queue::Queue;
 
 pub(crate) use self::exists::{Ask, Exists};
-pub(crate) use self::flight::Flight;
+pub(crate) use self::flight::{Flight, Keep};
 pub(crate) use self::promise::Promise;
 pub(crate) use self::request::Requested;
 pub(crate) use self::runner::Running;

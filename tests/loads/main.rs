@@ -15,3 +15,4 @@
 mod common;
 
 mod exists;
+mod options;
