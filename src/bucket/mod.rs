@@ -6,6 +6,7 @@ mod core;
 mod expiry;
 mod reader;
 mod snapshot;
+mod switch;
 mod threads;
 mod ticket;
 

@@ -200,19 +200,20 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             if let Some(exists) = &self.exists {
                 exists.written(flight.hash(), flight.key());
             }
+            installed
+        };
+        let keep = |value: V, ttl: Option<Duration>| {
+            if flight.stays_unsaved() {
+                return Answer::Ignored(value);
+            }
+            match install(self.lasting(value.clone(), ttl)) {
+                Installed::Off => Answer::Ignored(value),
+                Installed::Stored | Installed::Superseded => Answer::Loaded(value),
+            }
         };
         match outcome {
-            Outcome::Value(value) | Outcome::Expiring(value, _) if flight.stays_unsaved() => {
-                Answer::Ignored(value)
-            }
-            Outcome::Value(value) => {
-                install(self.lasting(value.clone(), flight.ttl.or(self.ttl)));
-                Answer::Loaded(value)
-            }
-            Outcome::Expiring(value, ttl) => {
-                install(self.lasting(value.clone(), Some(ttl)));
-                Answer::Loaded(value)
-            }
+            Outcome::Value(value) => keep(value, flight.ttl.or(self.ttl)),
+            Outcome::Expiring(value, ttl) => keep(value, Some(ttl)),
             Outcome::Ignore(value) => Answer::Ignored(value),
             Outcome::Absent => {
                 self.found_gone(flight);

@@ -232,6 +232,7 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
             // The loader will not be asked either, and says why.
             return;
         };
+        let remembers = loads.store.view().caching;
         let mut works = true;
         self.flights.retain(|flight| {
             // A cached key exists; the loader says if that has changed.
@@ -239,7 +240,8 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
                 return true;
             }
             let (hash, key) = (flight.hash(), flight.key());
-            let known = contained(|| exists.remembered(hash, key)).ok().flatten();
+            let known = contained(|| exists.remembered(hash, key).filter(|_| remembers));
+            let known = known.ok().flatten();
             let asked = match known {
                 Some(known) => {
                     Counters::add(&loads.stats.exists_remembered, 1);

@@ -46,7 +46,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         K: Borrow<Q>,
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
-        if self.is_known_absent(hash, key) {
+        if view.caching && self.is_known_absent(hash, key) {
             return Ok(Part::Absent);
         }
         if self.has_loader() {

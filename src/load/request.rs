@@ -233,7 +233,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             let hash = self.store.hash(&key);
             let found = view.look(hash, &key);
             let cached = found.value().is_some();
-            if !cached && self.is_known_absent(hash, &key) {
+            if !cached && view.caching && self.is_known_absent(hash, &key) {
                 continue;
             }
             let plan = Plan {

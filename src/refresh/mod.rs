@@ -8,4 +8,5 @@ pub(crate) mod control;
 pub(crate) mod dataset;
 mod schedule;
 mod stale;
+mod whole;
 pub(crate) mod worker;

@@ -16,3 +16,4 @@ mod common;
 
 mod exists;
 mod options;
+mod switch;
