@@ -147,6 +147,15 @@ impl Deadline {
         self != Self::NEVER && self.is_past(clock.coarse())
     }
 
+    /// As a word: 0 only at the clock's origin, and the greatest of all for never.
+    pub(crate) fn to_word(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+
     /// The time on the clock, if there is one.
     pub(crate) fn time(self) -> Option<Duration> {
         (self != Self::NEVER).then(|| Duration::from_nanos(self.0))

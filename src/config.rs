@@ -25,6 +25,10 @@ pub(crate) struct Config {
     pub(crate) ttl: Option<Duration>,
     /// None: a value that is old is better than none, until the user says otherwise.
     pub(crate) max_stale: Option<Duration>,
+    /// None: an absence that is wrong is seen by nobody, so it is not remembered unasked.
+    pub(crate) exists_absent_for: Option<Duration>,
+    /// As many as the queue takes, where nothing is said.
+    pub(crate) exists_capacity: Option<usize>,
     /// How long a write may wait in the overlay before it is folded. Reads see it at once anyway.
     pub(crate) fold_delay: Duration,
     /// Long enough that a restless bucket is not written all the time, short enough that little is lost.
@@ -48,6 +52,8 @@ impl Default for Config {
             refresh_jitter: 0.1,
             ttl: None,
             max_stale: None,
+            exists_absent_for: None,
+            exists_capacity: None,
             fold_delay: Duration::from_millis(100),
             #[cfg(feature = "dump")]
             dump_delay: Duration::from_secs(10),
@@ -94,6 +100,14 @@ impl Config {
         }
         #[cfg(feature = "dump")]
         time("dump_delay", self.dump_delay, false)?;
+        if let Some(time_absent) = self.exists_absent_for {
+            time("exists_absent_for", time_absent, false)?;
+        }
+        count(
+            "exists_capacity",
+            self.exists_capacity.unwrap_or(1),
+            "at least 1",
+        )?;
         time("linger", self.linger, true)?;
         time("fold_delay", self.fold_delay, true)?;
         time("shutdown_limit", self.shutdown_limit, true)?;
@@ -133,7 +147,7 @@ mod tests {
     #[test]
     fn each_impossible_value_is_refused_by_name() {
         type Spoil = fn(&mut Config);
-        let cases: [(&str, Spoil); 14] = [
+        let cases: [(&str, Spoil); 16] = [
             ("batch_size", |c| c.batch_size = 0),
             ("queue_capacity", |c| c.queue_capacity = 0),
             ("loader_threads", |c| c.loader_threads = 0),
@@ -145,6 +159,10 @@ mod tests {
             ("max_stale", |c| c.max_stale = Some(Duration::MAX)),
             ("ttl", |c| c.ttl = Some(Duration::ZERO)),
             ("ttl", |c| c.ttl = Some(Duration::MAX)),
+            ("exists_absent_for", |c| {
+                c.exists_absent_for = Some(Duration::ZERO);
+            }),
+            ("exists_capacity", |c| c.exists_capacity = Some(0)),
             ("linger", |c| c.linger = Duration::MAX),
             ("refresh_jitter", |c| c.refresh_jitter = f64::NAN),
             ("refresh_jitter", |c| c.refresh_jitter = 1.5),

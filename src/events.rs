@@ -20,6 +20,12 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// The [`exists`](crate::Builder::exists) hook failed, by an error or a panic. The keys that it was to be asked
+    /// for were loaded all the same.
+    ExistsFailed {
+        /// Why.
+        error: Error,
+    },
     /// A refresh failed, as a whole or for some keys. The old values are kept, for
     /// [`max_stale`](crate::Builder::max_stale) if that is set.
     RefreshFailed {

@@ -4,13 +4,13 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Origin {
-    /// It was cached.
+    /// It was cached, or [remembered](crate::Builder::exists_absent_for) to be absent.
     Hit,
     /// This call's own flight loaded it.
     Loaded,
     /// A flight that was under way, or wanted, already.
     Joined,
-    /// Loaded, and by the loader's wish not stored.
+    /// Loaded, and not stored: by the loader's wish, or by that of [a call](crate::Call::skip_save).
     Ignored,
     /// Cached, and older than it should be.
     Stale,

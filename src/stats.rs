@@ -56,6 +56,12 @@ counters! {
     failed,
     /// Keys that turned out to be cached when their load was about to begin.
     found_late,
+    /// Keys that the `exists` hook was asked for.
+    exists_asked,
+    /// Keys of which an earlier answer of the `exists` hook was remembered.
+    exists_remembered,
+    /// Times that the `exists` hook failed, by an error or a panic; its key was loaded all the same.
+    exists_failed,
     /// Results that were not stored, because their key was changed after the load began.
     superseded,
     /// Waits that ended without an answer.

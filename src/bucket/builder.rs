@@ -2,6 +2,7 @@
 
 #[cfg(feature = "dump")]
 mod dump;
+mod exists;
 mod init;
 mod loaders;
 mod refresh;
@@ -18,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, refuse};
 use crate::error::BuildError;
 use crate::events::{Event, Events, Observer};
-use crate::load::{Loads, Source};
+use crate::load::{Ask, Exists, Loads, Source};
 use crate::loader::{BulkLoader, DatasetLoader, Loader};
 use crate::refresh::control::Control;
 use crate::refresh::dataset::Fetcher;
@@ -46,6 +47,8 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `refresh_jitter` | 0.1 of the interval |
 /// | `ttl` | none: values never expire |
 /// | `max_stale` | none: old values are served for ever |
+/// | `exists_absent_for` | none: the hook is asked again |
+/// | `exists_capacity` | 100 000 keys |
 /// | `fold_delay` | 100 ms |
 /// | `shutdown_limit` | 5 s |
 /// | `dump`, with the feature | none: what is cached goes with the process |
@@ -57,6 +60,7 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     loader: Option<Box<dyn Loader<K, V>>>,
     bulk_loader: Option<Box<dyn BulkLoader<K, V>>>,
     dataset_loader: Option<Box<dyn DatasetLoader<K, V>>>,
+    exists: Option<Ask<K>>,
     observer: Option<Observer>,
     clock: Clock,
     hasher: S,
@@ -73,6 +77,7 @@ impl<K: Key, V: Value> Builder<K, V> {
             loader: None,
             bulk_loader: None,
             dataset_loader: None,
+            exists: None,
             observer: None,
             clock: Clock::system(),
             hasher: DefaultHashBuilder::default(),
@@ -94,6 +99,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             loader: self.loader,
             bulk_loader: self.bulk_loader,
             dataset_loader: self.dataset_loader,
+            exists: self.exists,
             observer: self.observer,
             clock: self.clock,
             hasher,
@@ -194,6 +200,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
                 refuse("max_stale", "set", range)?;
             }
         }
+        exists::check(&self.config, self.exists.is_some(), &source)?;
         let (config, clock) = (self.config, self.clock);
         let stats = Arc::new(Counters::default());
         let events = Events::new(self.observer);
@@ -218,14 +225,20 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         };
         let store = Store::holding(table, self.hasher, clock.clone());
         let store = Arc::new(store);
-        let loads = Arc::new(Loads::new(
+        let exists = self.exists.map(|ask| {
+            let (time, most) = (config.exists_absent_for, config.exists_capacity);
+            let most = most.unwrap_or(exists::CAPACITY);
+            Exists::new(ask, time, most, clock.clone())
+        });
+        let loads = Loads::new(
             Arc::clone(&store),
             source,
             &config,
             Arc::clone(&stats),
             Arc::clone(&events),
             clock.clone(),
-        ));
+        );
+        let loads = Arc::new(loads.asking(exists));
         let control = Arc::new(Control::new(Arc::clone(store.bell())));
         let fetcher = self
             .dataset_loader

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::core::Core;
 use crate::error::{BoxError, Error};
 use crate::fetched::{Fetched, Origin};
+use crate::load::Keep;
 use crate::loader::Outcome;
 use crate::sync::Place;
 use crate::{HashBuilder, Key, Value};
@@ -30,6 +31,7 @@ pub struct Call<'a, K: Key, V: Value, S: HashBuilder> {
     core: &'a Core<K, V, S>,
     place: Place,
     limit: Duration,
+    keep: Keep,
 }
 
 impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
@@ -38,12 +40,62 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
             core,
             place,
             limit: core.config.wait_limit,
+            keep: Keep::USUAL,
         }
     }
 
     /// Waits so long for loads, at most. Zero does not wait at all. Default: the bucket's wait limit.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Does not store what a miss loads: it is answered with [`Origin::Ignored`]. What is cached is answered as ever.
+    ///
+    /// There is still one load of a key at a time: who misses it meanwhile joins this one, as this call joins one that
+    /// is under way. Such a load is stored if anybody who waits for it wants it stored, and is answered to all as
+    /// loaded then; who comes when it has just been left unstored has it loaded again. Only the value of the key is
+    /// meant: what a loader brings [besides](crate::BulkLoader::bulk_load) is stored.
+    ///
+    /// ```
+    /// use larder::Origin;
+    ///
+    /// let bucket = larder::Bucket::<u32, u32>::builder("squares")
+    ///     .load(|key: &u32| Ok::<_, std::io::Error>(key * key))
+    ///     .build()?;
+    /// let fetched = bucket.call().skip_save().fetch(&3)?;
+    /// assert_eq!((fetched.value(), fetched.origin()), (Some(&9), Origin::Ignored));
+    /// assert_eq!(bucket.peek(&3), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "fetch_no_save")]
+    pub fn skip_save(mut self) -> Self {
+        self.keep.save = false;
+        self
+    }
+
+    /// Has what a miss loads live for so long, unless the loader says it by
+    /// [`Outcome::Expiring`]. What is cached keeps its time. Default: the bucket's
+    /// [`ttl`](super::Builder::ttl).
+    ///
+    /// The call that leads a load decides: one that joins it takes it as it is. So a load that was led by
+    /// [`skip_save`](Self::skip_save), and is stored for one that has joined, lives as long as the leader said.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use larder::Ttl;
+    ///
+    /// let time = larder::ManualClock::new();
+    /// let bucket = larder::Bucket::<u32, u32>::builder("squares")
+    ///     .clock(time.clock())
+    ///     .load(|key: &u32| Ok::<_, std::io::Error>(key * key))
+    ///     .build()?;
+    /// assert_eq!(bucket.call().ttl(Duration::from_secs(5)).get(&3), Some(9));
+    /// assert_eq!(bucket.ttl(&3), Some(Ttl::Left(Duration::from_secs(5))));
+    /// # Ok::<(), larder::BuildError>(())
+    /// ```
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.keep.ttl = Some(ttl);
         self
     }
 
@@ -57,7 +109,7 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         let hash = self.core.store.hash(key);
         match self.core.store.peek(self.place, hash, key) {
             Some(value) => Some(value),
-            None => self.core.load(hash, key, self.limit),
+            None => self.core.load(hash, key, self.limit, self.keep),
         }
     }
 
@@ -75,7 +127,7 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         let hash = self.core.store.hash(key);
         match self.core.store.peek(self.place, hash, key) {
             Some(value) => Ok(Fetched::new(Some(value), Origin::Hit)),
-            None => self.core.loads.fetch(hash, key, self.limit),
+            None => self.core.loads.fetch(hash, key, self.limit, self.keep),
         }
     }
 
@@ -85,7 +137,9 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
     {
-        self.core.loads.get_many(keys.into_iter(), self.limit)
+        self.core
+            .loads
+            .get_many(keys.into_iter(), self.limit, self.keep)
     }
 
     /// As [`Bucket::fetch_many`](super::Bucket::fetch_many).
@@ -97,7 +151,9 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
     {
-        self.core.loads.fetch_many(keys.into_iter(), self.limit)
+        self.core
+            .loads
+            .fetch_many(keys.into_iter(), self.limit, self.keep)
     }
 
     /// As [`fetch`](Self::fetch), but on a miss asks `load`, which wins over the bucket's loader.
@@ -126,7 +182,7 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
             None => self
                 .core
                 .loads
-                .fetch_with(hash, key, self.limit, |key| match load(key) {
+                .fetch_with(hash, key, self.limit, self.keep, |key| match load(key) {
                     Ok(outcome) => outcome.into(),
                     Err(error) => Outcome::Failed(error.into()),
                 }),
@@ -138,6 +194,8 @@ impl<K: Key, V: Value, S: HashBuilder> fmt::Debug for Call<'_, K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
             .field("timeout", &self.limit)
+            .field("skip_save", &!self.keep.save)
+            .field("ttl", &self.keep.ttl)
             .finish_non_exhaustive()
     }
 }

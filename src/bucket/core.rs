@@ -4,16 +4,16 @@ use std::borrow::Borrow;
 use std::time::Duration;
 
 use super::threads::Threads;
-use crate::clock::Clock;
+use crate::clock::{Clock, Deadline};
 use crate::config::Config;
 use crate::events::Events;
-use crate::load::Loads;
+use crate::load::{Keep, Loads};
 use crate::refresh::control::Control;
 use crate::refresh::dataset::Fetcher;
 #[cfg(feature = "dump")]
 use crate::refresh::dumps::Dumper;
 use crate::stats::Counters;
-use crate::store::Store;
+use crate::store::{Content, Store};
 use crate::sync::{Arc, Mutex};
 use crate::{HashBuilder, Key, Value};
 
@@ -77,12 +77,35 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
     /// The value of a key that was not found, loaded. Apart from where it was not found, to keep hits short.
     #[cold]
     #[inline(never)]
-    pub(super) fn load<Q>(&self, hash: u64, key: &Q, limit: Duration) -> Option<V>
+    pub(super) fn load<Q>(&self, hash: u64, key: &Q, limit: Duration, keep: Keep) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
-        self.loads.fetch(hash, key, limit).ok()?.into_value()
+        self.loads.fetch(hash, key, limit, keep).ok()?.into_value()
+    }
+
+    /// Writes a value, or a tombstone.
+    pub(super) fn write(&self, hash: u64, key: K, content: impl Into<Content<V>>) {
+        let Some(exists) = self.loads.exists() else {
+            return self.store.write(hash, key, content);
+        };
+        let copy = key.clone();
+        self.store.write(hash, key, content);
+        exists.written(hash, &copy);
+    }
+
+    /// Writes all of them or none in any snapshot.
+    pub(super) fn write_group(&self, group: Vec<(u64, K, Option<V>)>, expires: Deadline) {
+        let Some(exists) = self.loads.exists() else {
+            return self.store.write_group(group, expires);
+        };
+        let keys = group.iter().map(|(hash, key, _)| (*hash, key.clone()));
+        let keys: Vec<_> = keys.collect();
+        self.store.write_group(group, expires);
+        for (hash, key) in &keys {
+            exists.written(*hash, key);
+        }
     }
 
     /// Has the last dump written, if there is one.

@@ -48,7 +48,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         let hash = self.core.store.hash(&key);
         let expires = Deadline::after(&self.core.clock, ttl);
         let content = Content::until(value, expires);
-        self.core.store.write(hash, key, content);
+        self.core.write(hash, key, content);
     }
 
     /// Writes many values that expire at one moment, after `ttl`. As [`set_many`](Self::set_many) otherwise.
@@ -153,6 +153,6 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
             .into_iter()
             .map(|(key, value)| (store.hash(&key), key, Some(value)))
             .collect();
-        store.write_group(group, expires);
+        self.core.write_group(group, expires);
     }
 }

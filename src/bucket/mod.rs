@@ -8,6 +8,7 @@ mod dump;
 mod expiry;
 mod reader;
 mod snapshot;
+mod switch;
 mod threads;
 mod ticket;
 mod update;
@@ -20,7 +21,7 @@ use self::core::Core;
 use crate::clock::Deadline;
 use crate::error::Error;
 use crate::fetched::Fetched;
-use crate::load::LoadState;
+use crate::load::{Keep, LoadState};
 use crate::stats::Stats;
 use crate::store::{Content, inside_a_write};
 use crate::sync::{Arc, Place};
@@ -191,7 +192,10 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         // Not by `Call::get`, which takes its limit along: three instructions for a hit, which needs none.
         match store.peek(self.place, hash, key) {
             Some(value) => Some(value),
-            None => self.core.load(hash, key, self.core.config.wait_limit),
+            None => {
+                let limit = self.core.config.wait_limit;
+                self.core.load(hash, key, limit, Keep::USUAL)
+            }
         }
     }
 
@@ -237,7 +241,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         self.call().fetch_many(keys)
     }
 
-    /// A call with options of its own: a time limit, a loader.
+    /// A call with options of its own: a time limit, a loader, what becomes of the value.
     pub fn call(&self) -> Call<'_, K, V, S> {
         Call::new(&self.core, self.place)
     }
@@ -289,7 +293,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     pub fn set(&self, key: K, value: V) {
         let hash = self.core.store.hash(&key);
         let content = Content::until(value, self.core.expires());
-        self.core.store.write(hash, key, content);
+        self.core.write(hash, key, content);
     }
 
     /// Writes a value if the key has none.
@@ -308,7 +312,12 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         }
         let hash = self.core.store.hash(&key);
         let expires = self.core.expires();
-        self.core.store.write_if_absent(hash, key, value, expires)
+        let copy = self.core.loads.exists().map(|exists| (exists, key.clone()));
+        self.core.store.write_if_absent(hash, key, value, expires)?;
+        if let Some((exists, key)) = copy {
+            exists.written(hash, &key);
+        }
+        Ok(())
     }
 
     /// Writes many values: all of them or none in any snapshot. Never blocks.
@@ -328,7 +337,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.core.store.hash(key);
-        self.core.store.write(hash, key.to_owned(), None);
+        self.core.write(hash, key.to_owned(), None);
     }
 
     /// Forgets many keys: all of them or none in any snapshot. As [`invalidate`](Self::invalidate)
@@ -343,7 +352,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
             .into_iter()
             .map(|key| (store.hash(key), key.to_owned(), None))
             .collect();
-        store.write_group(group, Deadline::NEVER);
+        self.core.write_group(group, Deadline::NEVER);
     }
 
     /// Forgets everything. No load that began before will bring anything back.

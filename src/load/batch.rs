@@ -35,8 +35,9 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             failed: 0,
         };
         let not_in = open.answer_present();
+        open.answer_absent(number, not_in);
         if open.flights.is_empty() {
-            return 0;
+            return open.failed;
         }
         match self.ask(&open.flights) {
             Ok(answers) => {
@@ -129,7 +130,11 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 Outcome::Ignore(_) | Outcome::Absent | Outcome::Failed(_) => return,
             };
             let hash = self.store.hash(&key);
+            let copy = self.exists.as_ref().map(|exists| (exists, key.clone()));
             self.count(self.store.install(number, hash, key, content, None));
+            if let Some((exists, key)) = copy {
+                exists.written(hash, &key);
+            }
         });
         if let Err(error) = stored {
             self.events.send(Event::LoadFailed { keys: 1, error });
@@ -192,18 +197,26 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 .store
                 .install(number, flight.hash(), key, content, not_in);
             self.count(installed);
+            if let Some(exists) = &self.exists {
+                exists.written(flight.hash(), flight.key());
+            }
+            installed
+        };
+        let keep = |value: V, ttl: Option<Duration>| {
+            if flight.stays_unsaved() {
+                return Answer::Ignored(value);
+            }
+            match install(self.lasting(value.clone(), ttl)) {
+                Installed::Off => Answer::Ignored(value),
+                Installed::Stored | Installed::Superseded => Answer::Loaded(value),
+            }
         };
         match outcome {
-            Outcome::Value(value) => {
-                install(self.lasting(value.clone(), self.ttl));
-                Answer::Loaded(value)
-            }
-            Outcome::Expiring(value, ttl) => {
-                install(self.lasting(value.clone(), Some(ttl)));
-                Answer::Loaded(value)
-            }
+            Outcome::Value(value) => keep(value, flight.ttl.or(self.ttl)),
+            Outcome::Expiring(value, ttl) => keep(value, Some(ttl)),
             Outcome::Ignore(value) => Answer::Ignored(value),
             Outcome::Absent => {
+                self.found_gone(flight);
                 // Only what is there can go.
                 if self.store.view().is_present(flight.hash(), flight.key()) {
                     install(None.into());
@@ -259,9 +272,9 @@ fn one_by_one<K, V>(
 
 /// Flights that have begun and are not answered yet. What is left in it when it goes is answered with
 /// an error: no way out of a batch leaves a waiter behind.
-struct Open<'a, K: Key, V: Value, S: HashBuilder> {
-    loads: &'a Loads<K, V, S>,
-    flights: Vec<Arc<Flight<K, V>>>,
+pub(super) struct Open<'a, K: Key, V: Value, S: HashBuilder> {
+    pub(super) loads: &'a Loads<K, V, S>,
+    pub(super) flights: Vec<Arc<Flight<K, V>>>,
     failed: usize,
 }
 

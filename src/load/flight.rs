@@ -1,6 +1,7 @@
 //! A flight: a load of one key that is wanted or under way.
 
 use std::mem::needs_drop;
+use std::time::Duration;
 
 use super::promise::Promise;
 use super::runner::Awaited;
@@ -16,7 +17,8 @@ use crate::sync::{
 /// Stands for the runner of a flight that is over.
 const OVER: u64 = u64::MAX;
 
-/// In place of how many have joined: the flight will be answered with what is cached.
+/// In place of how many have joined: the flight will be answered with what is cached, or what it has loaded will
+/// not be stored.
 const SETTLED: u64 = 1 << 63;
 
 /// How a flight ended, for all who wait for it.
@@ -46,6 +48,23 @@ impl<V> Answer<V> {
     }
 }
 
+/// What a call wants to become of what is loaded for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Keep {
+    /// Whether it is to be stored.
+    pub(crate) save: bool,
+    /// For how long, where the loader does not say it; else for as long as the bucket says.
+    pub(crate) ttl: Option<Duration>,
+}
+
+impl Keep {
+    /// What calls want that say nothing of it.
+    pub(crate) const USUAL: Self = Self {
+        save: true,
+        ttl: None,
+    };
+}
+
 /// What its leader knows of a flight.
 pub(crate) struct Plan {
     /// The key is to be loaded even if it is cached.
@@ -54,6 +73,7 @@ pub(crate) struct Plan {
     pub(crate) runner: u64,
     /// The epoch of a table that has been seen not to hold the key, if there is one.
     pub(crate) not_in: Option<u64>,
+    pub(crate) keep: Keep,
 }
 
 /// At most one current flight of a key is in the in-flight table.
@@ -72,6 +92,10 @@ pub(crate) struct Flight<K, V> {
     missed: plain::Flag,
     /// Somebody wants it loaded even if it is cached.
     reload: AtomicBool,
+    /// Somebody wants the value stored.
+    save: AtomicBool,
+    /// How long the value lives, as its leader wants it.
+    pub(super) ttl: Option<Duration>,
     /// How many have joined, or [`SETTLED`] and more.
     joined: AtomicU64,
     promise: Promise<Answer<V>>,
@@ -87,6 +111,8 @@ impl<K, V> Flight<K, V> {
             queued: plain::Flag::new(false),
             missed: plain::Flag::new(false),
             reload: AtomicBool::new(plan.reload),
+            save: AtomicBool::new(plan.keep.save),
+            ttl: plan.keep.ttl,
             joined: AtomicU64::new(0),
             promise: Promise::new(),
         })
@@ -166,10 +192,14 @@ impl<K, V> Flight<K, V> {
     }
 
     /// Counts one more who waits for it, or `false` if that is too late: the flight will be answered with
-    /// what was cached before this call, and the caller may know better.
-    pub(super) fn join(&self, reload: bool) -> bool {
+    /// what was cached before this call, and the caller may know better; or what it has loaded is not stored, and
+    /// the caller may want that.
+    pub(super) fn join(&self, reload: bool, save: bool) -> bool {
         if reload {
             self.reload.store(true, order::COUNT);
+        }
+        if save && !self.save.load(order::COUNT) {
+            self.save.store(true, order::COUNT);
         }
         let before = self.joined.fetch_add(1, order::flight_join());
         before < SETTLED || fault::planted("joins_what_is_settled")
@@ -192,6 +222,25 @@ impl<K, V> Flight<K, V> {
             match settled {
                 Err(now) if !fault::planted("looks_once") => joined = now,
                 _ => return Some(found),
+            }
+        }
+    }
+}
+
+impl<K, V> Flight<K, V> {
+    /// Whether what was loaded is left unsaved, as nobody who waits wants it saved. If so, nobody joins any more.
+    pub(super) fn stays_unsaved(&self) -> bool {
+        let mut joined = 0;
+        loop {
+            if self.save.load(order::COUNT) {
+                return false;
+            }
+            let settled =
+                self.joined
+                    .compare_exchange(joined, SETTLED, order::COUNT, order::flight_look());
+            match settled {
+                Ok(_) => return true,
+                Err(now) => joined = now,
             }
         }
     }

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::time::Duration;
 
 use super::Loads;
-use super::flight::{Answer, Flight, Plan};
+use super::flight::{Answer, Flight, Keep, Plan};
 use super::queue::{Refused, Urgency};
 use super::runner::{self, Wait};
 use crate::error::{Error, ErrorKind};
@@ -29,6 +29,8 @@ pub(super) fn at_birth(runner: u64) -> u64 {
 pub(super) enum Part<K, V> {
     Join(Arc<Flight<K, V>>),
     Lead(Arc<Flight<K, V>>),
+    /// Nothing: the key is remembered to be absent.
+    Absent,
 }
 
 impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
@@ -38,16 +40,21 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         hash: u64,
         key: &Q,
         not_in: Option<u64>,
+        keep: Keep,
     ) -> Result<Part<K, V>, Error>
     where
         K: Borrow<Q>,
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
+        if view.caching && self.is_known_absent(hash, key) {
+            return Ok(Part::Absent);
+        }
         if self.has_loader() {
             let plan = Plan {
                 reload: false,
                 runner: QUEUED,
                 not_in,
+                keep,
             };
             let part = self.any_part(view, hash, key, &plan)?;
             if let Part::Lead(flight) = &part
@@ -64,7 +71,9 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
         // Somebody may be loading it with a loader of their own.
         match self.in_flight.get(hash, key) {
-            Some(flight) if self.is_current(&flight, view, hash, key) && flight.join(false) => {
+            Some(flight)
+                if self.is_current(&flight, view, hash, key) && flight.join(false, keep.save) =>
+            {
                 Ok(Part::Join(flight))
             }
             _ => Err(Error::new(ErrorKind::NoLoader, "the bucket has no loader")),
@@ -108,7 +117,8 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 // Cannot be: where nothing is, it is put.
                 Err(None) => continue,
             };
-            if self.is_current(&flight, view, hash, key) && flight.join(plan.reload) {
+            if self.is_current(&flight, view, hash, key) && flight.join(plan.reload, plan.keep.save)
+            {
                 let promotes = !fault::planted("promotes_nobody");
                 if !plan.reload && flight.wants_reload() && !flight.has_begun() && promotes {
                     self.queue.promote(&flight);

@@ -5,6 +5,7 @@
 //! user's loader, stores what it says and answers ([`batch`]).
 
 mod batch;
+mod exists;
 mod flight;
 mod haste;
 mod join;
@@ -31,7 +32,8 @@ use self::flight::Answer;
 use self::haste::Haste;
 use self::queue::Queue;
 
-pub(crate) use self::flight::Flight;
+pub(crate) use self::exists::{Ask, Exists};
+pub(crate) use self::flight::{Flight, Keep};
 pub(crate) use self::promise::Promise;
 pub(crate) use self::request::Requested;
 pub(crate) use self::runner::Running;
@@ -51,6 +53,8 @@ pub(crate) struct Loads<K: Key, V: Value, S: HashBuilder> {
     in_flight: Map<Flight<K, V>>,
     queue: Queue<K, V>,
     source: Source<K, V>,
+    /// Asked whether a key exists, before it is loaded.
+    exists: Option<Exists<K>>,
     haste: Haste,
     stats: Arc<Counters>,
     events: Arc<Events>,
@@ -107,6 +111,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             in_flight: Map::with_capacity(0),
             queue,
             source,
+            exists: None,
             haste: Haste::new(),
             stats,
             events,
@@ -114,6 +119,16 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             ttl: config.ttl,
             max_stale: config.max_stale,
         }
+    }
+
+    /// The same, where a hook says whether a key exists.
+    pub(crate) fn asking(self, exists: Option<Exists<K>>) -> Self {
+        Self { exists, ..self }
+    }
+
+    /// What is remembered of keys that exist and of those that do not, for who writes.
+    pub(crate) fn exists(&self) -> Option<&Exists<K>> {
+        self.exists.as_ref()
     }
 
     pub(crate) fn has_loader(&self) -> bool {

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::time::Duration;
 
 use super::Loads;
-use super::flight::{Answer, Flight, Plan};
+use super::flight::{Answer, Flight, Keep, Plan};
 use super::join::{Led, Part, QUEUED, at_birth};
 use super::queue::Urgency;
 use super::runner::{self, Running};
@@ -29,6 +29,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         &self,
         keys: impl Iterator<Item = &'q Q>,
         limit: Duration,
+        keep: Keep,
     ) -> Vec<Result<Fetched<V>, Error>>
     where
         K: Borrow<Q>,
@@ -54,8 +55,9 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 }
                 let not_in = matches!(found, Found::Nothing).then_some(view.current.epoch);
                 let at = answers.len();
-                answers.push(self.part(&view, hash, key, not_in).map(|part| {
+                answers.push(self.part(&view, hash, key, not_in, keep).map(|part| {
                     let (flight, leads) = match part {
+                        Part::Absent => return Fetched::new(None, Origin::Hit),
                         Part::Join(flight) => (flight, false),
                         Part::Lead(flight) => {
                             led.flights.push(Arc::clone(&flight));
@@ -86,6 +88,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         &self,
         keys: impl Iterator<Item = &'q Q>,
         limit: Duration,
+        keep: Keep,
     ) -> Vec<Option<V>>
     where
         K: Borrow<Q>,
@@ -101,7 +104,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             values.push(found.cloned());
         });
         if !missed.is_empty() {
-            let fetched = self.fetch_many(missed.iter().map(|&(_, key)| key), limit);
+            let fetched = self.fetch_many(missed.iter().map(|&(_, key)| key), limit, keep);
             for ((at, _), fetched) in missed.into_iter().zip(fetched) {
                 values[at] = fetched.ok().and_then(Fetched::into_value);
             }
@@ -110,15 +113,22 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     }
 
     /// The value of a key that was not found in a view.
-    pub(crate) fn fetch<Q>(&self, hash: u64, key: &Q, limit: Duration) -> Result<Fetched<V>, Error>
+    pub(crate) fn fetch<Q>(
+        &self,
+        hash: u64,
+        key: &Q,
+        limit: Duration,
+        keep: Keep,
+    ) -> Result<Fetched<V>, Error>
     where
         K: Borrow<Q>,
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
         let view = self.store.view();
-        let part = self.part(&view, hash, key, None)?;
+        let part = self.part(&view, hash, key, None, keep)?;
         drop(view);
         let (flight, leads) = match part {
+            Part::Absent => return Ok(Fetched::new(None, Origin::Hit)),
             Part::Join(flight) => (flight, false),
             Part::Lead(flight) => {
                 let mut led = Led {
@@ -139,6 +149,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         hash: u64,
         key: &Q,
         limit: Duration,
+        keep: Keep,
         load: impl FnOnce(&K) -> Outcome<V>,
     ) -> Result<Fetched<V>, Error>
     where
@@ -153,6 +164,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             reload: false,
             runner: at_birth(runner::current()),
             not_in: None,
+            keep,
         };
         let part = self.any_part(&view, hash, key, &plan)?;
         drop(view);
@@ -163,6 +175,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 return self.wait(&flight, false, self.deadline(limit));
             }
             Part::Lead(flight) => flight,
+            Part::Absent => return Ok(Fetched::new(None, Origin::Hit)),
         };
         // Until it is concluded below, whatever happens.
         let guard = Led {
@@ -220,10 +233,14 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             let hash = self.store.hash(&key);
             let found = view.look(hash, &key);
             let cached = found.value().is_some();
+            if !cached && view.caching && self.is_known_absent(hash, &key) {
+                continue;
+            }
             let plan = Plan {
                 reload: cached,
                 runner: QUEUED,
                 not_in: matches!(found, Found::Nothing).then_some(view.current.epoch),
+                keep: Keep::USUAL,
             };
             match self.any_part(&view, hash, &key, &plan) {
                 Ok(Part::Join(flight)) => requested.flights.push(flight),
@@ -232,6 +249,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                     led.flights.push(Arc::clone(&flight));
                     requested.flights.push(flight);
                 }
+                Ok(Part::Absent) => {}
                 Err(_) => requested.rejected.push(key),
             }
         }
@@ -262,6 +280,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             reload: true,
             runner: at_birth(runner),
             not_in: None,
+            keep: Keep::USUAL,
         };
         let view = self.store.view();
         for key in keys {

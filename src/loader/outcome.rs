@@ -20,7 +20,8 @@ use crate::error::BoxError;
 pub enum Outcome<V> {
     /// The value: stored, and answered to whoever waits.
     Value(V),
-    /// The value, stored for so long, whatever the bucket's [`ttl`](crate::Builder::ttl).
+    /// The value, stored for so long, whatever the [`ttl`](crate::Builder::ttl) of the bucket or of
+    /// [a call](crate::Call::ttl).
     Expiring(V, Duration),
     /// The value, for whoever waits, but not to be stored.
     Ignore(V),

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::events::Events;
 use crate::fetched::Fetched;
-use crate::load::{Flight, Loads, Requested, Source, Sweep};
+use crate::load::{Flight, Keep, Loads, Requested, Source, Sweep};
 use crate::loader::{BulkLoader, Outcome};
 use crate::stats::{Counters, Stats};
 use crate::store::Store;
@@ -69,7 +69,7 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     /// Asks for another key from inside the loader.
     pub(super) fn fetch(&self, key: u8) -> Result<Fetched<u64>, Error> {
-        self.loads.fetch(hash(key), &key, LONG)
+        self.loads.fetch(hash(key), &key, LONG, Keep::USUAL)
     }
 }
 
@@ -228,11 +228,11 @@ impl Kit {
     }
 
     pub(super) fn fetch_within(&self, key: u8, limit: Duration) -> Result<Fetched<u64>, Error> {
-        self.loads.fetch(hash(key), &key, limit)
+        self.loads.fetch(hash(key), &key, limit, Keep::USUAL)
     }
 
     pub(super) fn fetch_many(&self, keys: &[u8]) -> Vec<Result<Fetched<u64>, Error>> {
-        self.loads.fetch_many(keys.iter(), LONG)
+        self.loads.fetch_many(keys.iter(), LONG, Keep::USUAL)
     }
 
     pub(super) fn fetch_with(
@@ -244,7 +244,8 @@ impl Kit {
             let _inside = Inside::enter(&self.source, *key);
             load(key)
         };
-        self.loads.fetch_with(hash(key), &key, LONG, load)
+        self.loads
+            .fetch_with(hash(key), &key, LONG, Keep::USUAL, load)
     }
 
     pub(super) fn request(&self, keys: &[u8]) -> Requested<u8, u64> {

@@ -21,10 +21,21 @@ pub(crate) struct Control<K, V> {
 pub(crate) struct Requests<K, V> {
     pub(crate) publish: Vec<Reply<u64>>,
     pub(crate) clear: Vec<Reply<u64>>,
+    pub(crate) switch: Switch,
     pub(crate) refresh: Vec<Reply<()>>,
     /// A dataset that has been fetched, or why not, and the number of the fetch.
     pub(crate) dataset: Option<(u64, Fetched<K, V>)>,
     pub(crate) stop: bool,
+}
+
+/// The switch of the bucket, as it is asked to be set.
+#[derive(Default)]
+pub(crate) struct Switch {
+    /// The last word on it.
+    pub(crate) caching: Option<bool>,
+    /// It was to be off in between, so what is cached has to go.
+    pub(crate) off: bool,
+    pub(crate) asked: Vec<Reply<u64>>,
 }
 
 impl<K, V> Default for Requests<K, V> {
@@ -32,6 +43,7 @@ impl<K, V> Default for Requests<K, V> {
         Self {
             publish: Vec::new(),
             clear: Vec::new(),
+            switch: Switch::default(),
             refresh: Vec::new(),
             dataset: None,
             stop: false,

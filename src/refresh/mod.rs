@@ -10,4 +10,5 @@ pub(crate) mod dataset;
 pub(crate) mod dumps;
 mod schedule;
 mod stale;
+mod whole;
 pub(crate) mod worker;

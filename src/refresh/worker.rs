@@ -39,11 +39,11 @@ pub(crate) struct Refresher<K: Key, V: Value, S: HashBuilder> {
     pub(super) folder: Folder<K, V>,
     pub(super) max_stale: Option<Duration>,
     fold_delay: Duration,
-    schedule: Schedule,
-    next_refresh: Option<Duration>,
-    refresh: Refresh<K>,
+    pub(super) schedule: Schedule,
+    pub(super) next_refresh: Option<Duration>,
+    pub(super) refresh: Refresh<K>,
     /// Who has asked for a refresh that has not begun.
-    wanted: Vec<Reply<()>>,
+    pub(super) wanted: Vec<Reply<()>>,
     pub(super) dirty_since: Option<Duration>,
     last_fold_end: Duration,
     last_fold_cost: Duration,
@@ -51,7 +51,7 @@ pub(crate) struct Refresher<K: Key, V: Value, S: HashBuilder> {
 }
 
 /// The refresh that is under way.
-enum Refresh<K> {
+pub(super) enum Refresh<K> {
     None,
     Sweep {
         sweep: Arc<Sweep<K>>,
@@ -123,6 +123,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             return false;
         }
         self.clear(requests.clear);
+        self.switch(requests.switch);
         if let Some((fetch, dataset)) = requests.dataset {
             self.end_dataset(fetch, dataset);
         }
@@ -136,27 +137,6 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         let _ = self.contained(|this| this.folder.sweep(&this.store));
         self.stats.tables_held(self.folder.retired().tables());
         true
-    }
-
-    fn clear(&mut self, asked: Vec<Reply<u64>>) {
-        if asked.is_empty() {
-            return;
-        }
-        let fetching = self.folder.awaits_dataset();
-        let cleared = self.contained(|this| this.folder.clear(&this.store));
-        Counters::add(&self.stats.publications, 1);
-        self.dirty_since = None;
-        answer_all(asked, &cleared);
-        if fetching {
-            // What is being fetched began before, and will be dropped when it comes. Fetch it again
-            // for those who asked.
-            if let Refresh::Dataset { asked, .. } =
-                std::mem::replace(&mut self.refresh, Refresh::None)
-            {
-                self.wanted.extend(asked);
-                self.next_refresh = Some(self.clock.now());
-            }
-        }
     }
 
     fn fold_if_due(&mut self, asked: Vec<Reply<u64>>) {
@@ -225,6 +205,10 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         }
         let asked = std::mem::take(&mut self.wanted);
         self.next_refresh = None;
+        if !self.store.view().caching {
+            self.refresh_nothing(asked);
+            return;
+        }
         if let Some(fetcher) = self.fetcher.clone() {
             match self.contained(|this| this.folder.begin_dataset(&this.store)) {
                 Ok(()) => {
@@ -306,6 +290,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             self.contained(|this| this.folder.publish_dataset(&this.store, table))
         });
         if published.is_ok() {
+            self.forget_absences();
             self.dirty_since = None;
             Counters::add(&self.stats.publications, 1);
         }
@@ -359,6 +344,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         };
         answer_all(requests.publish, &closed());
         answer_all(requests.clear, &closed());
+        answer_all(requests.switch.asked, &closed());
         if fault::planted("stop_forgets_refresh") {
             return;
         }
@@ -375,7 +361,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
     }
 }
 
-fn answer_all<T: Clone>(asked: Vec<Reply<T>>, answer: &Result<T, Error>) {
+pub(super) fn answer_all<T: Clone>(asked: Vec<Reply<T>>, answer: &Result<T, Error>) {
     for reply in asked {
         reply.answer(answer.clone());
     }

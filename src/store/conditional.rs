@@ -14,6 +14,8 @@ pub(crate) enum Installed {
     Stored,
     /// Something newer is there, or was.
     Superseded,
+    /// Nothing is stored at present.
+    Off,
 }
 
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
@@ -29,6 +31,9 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         expires: Deadline,
     ) -> Result<(), V> {
         let nudge = self.inside(|view| {
+            if !view.caching {
+                return Ok(Nudge::None);
+            }
             wait_sealed(view);
             // One moment for all: what has not expired in one look must not have in the next.
             let now = self.clock.coarse();
@@ -167,6 +172,9 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         folded: impl FnOnce(&View<K, V>) -> u64,
     ) -> Installed {
         let nudge = self.inside(|view| {
+            if !view.caching {
+                return Err(Installed::Off);
+            }
             wait_sealed(view);
             let below = view
                 .under_active(hash, &key)
@@ -177,7 +185,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 view.floor
             };
             if load < below.max(folded(view)).max(floor) {
-                return None;
+                return Err(Installed::Superseded);
             }
             mark_but(not_in, view, hash, &key);
             let write = Write::new(load, content);
@@ -186,13 +194,14 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                     || fault::planted("load_ignores_numbers")
             });
             put.then(|| view.active.nudge())
+                .ok_or(Installed::Superseded)
         });
         match nudge {
-            Some(nudge) => {
+            Ok(nudge) => {
                 self.ring(nudge);
                 Installed::Stored
             }
-            None => Installed::Superseded,
+            Err(why) => why,
         }
     }
 }

@@ -135,6 +135,12 @@ impl<K: Key, V: Value> Folder<K, V> {
 
     /// Empties the bucket in one publication. A write that is inside the old gate counts as before it.
     pub(crate) fn clear<S: BuildHasher>(&mut self, store: &Store<K, V, S>) -> u64 {
+        let caching = store.view().caching;
+        self.switch(store, caching)
+    }
+
+    /// The same, and from this publication on things are stored, or are not.
+    pub(crate) fn switch<S: BuildHasher>(&mut self, store: &Store<K, V, S>, caching: bool) -> u64 {
         // Whatever is being fetched began before.
         self.since = None;
         if let Some(stale) = &mut self.stale {
@@ -155,6 +161,7 @@ impl<K: Key, V: Value> Folder<K, V> {
                 gate: Gate::new(),
                 floor,
                 echo: None,
+                caching,
                 clock: store.clock.clone(),
             };
             self.replace(store, empty);
@@ -272,6 +279,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             gate,
             floor,
             echo,
+            caching: view.caching,
             clock: store.clock.clone(),
         };
         self.retired.generation(Arc::clone(&view.current));

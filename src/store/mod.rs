@@ -89,6 +89,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             gate: Gate::new(),
             floor: 0,
             echo: None,
+            caching: true,
             clock: clock.clone(),
         };
         Self {
@@ -240,6 +241,9 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     }
 
     fn put(&self, view: &View<K, V>, hash: u64, key: K, content: Content<V>) -> Nudge {
+        if !view.caching {
+            return Nudge::None;
+        }
         if !fault::planted("value_before_mark") {
             mark(view, hash, &key);
         }

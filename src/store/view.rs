@@ -37,6 +37,8 @@ pub(crate) struct View<K, V> {
     pub(crate) floor: u64,
     /// What was folded away under the loads that are under way.
     pub(crate) echo: Option<Arc<Echo>>,
+    /// Whether anything is stored under this view. If not, it holds nothing.
+    pub(crate) caching: bool,
     /// By which values expire.
     pub(crate) clock: Clock,
 }
@@ -65,6 +67,7 @@ impl<K, V> Clone for View<K, V> {
             gate: Arc::clone(&self.gate),
             floor: self.floor,
             echo: self.echo.clone(),
+            caching: self.caching,
             clock: self.clock.clone(),
         }
     }

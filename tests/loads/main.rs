@@ -1,0 +1,19 @@
+//! What is asked before a load, what a call says of one, and what must hold before a dataset is taken.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may unwrap as it likes"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "plain threads and locks, nothing of the bucket's own"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod exists;
+mod options;
+mod switch;
