@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, refuse};
 use crate::error::BuildError;
 use crate::events::{Event, Events, Observer};
-use crate::load::{Ask, Exists, Loads, Source};
+use crate::load::{Ask, Exists, Loads, RefreshFilter, Source};
 use crate::loader::{BulkLoader, DatasetLoader, Loader};
 use crate::refresh::control::Control;
 use crate::refresh::dataset::Fetcher;
@@ -65,6 +65,7 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     clock: Clock,
     hasher: S,
     init: Option<init::InitFn<K, V>>,
+    refresh_filter: Option<RefreshFilter<K, V>>,
     #[cfg(feature = "dump")]
     dump: Option<dump::DumpOptions<K, V>>,
 }
@@ -82,6 +83,7 @@ impl<K: Key, V: Value> Builder<K, V> {
             clock: Clock::system(),
             hasher: DefaultHashBuilder::default(),
             init: None,
+            refresh_filter: None,
             #[cfg(feature = "dump")]
             dump: None,
         }
@@ -104,6 +106,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             clock: self.clock,
             hasher,
             init: self.init,
+            refresh_filter: self.refresh_filter,
             #[cfg(feature = "dump")]
             dump: self.dump,
         }
@@ -238,7 +241,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             Arc::clone(&events),
             clock.clone(),
         );
-        let loads = Arc::new(loads.asking(exists));
+        let loads = Arc::new(loads.asking(exists).filtered(self.refresh_filter));
         let control = Arc::new(Control::new(Arc::clone(store.bell())));
         let fetcher = self
             .dataset_loader

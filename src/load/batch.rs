@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
+use super::Loads;
 use super::flight::{Answer, Flight};
-use super::runner::Running;
-use super::{Loads, Source};
 use crate::clock::Deadline;
 use crate::contain::contained;
-use crate::error::{BoxError, Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::events::Event;
 use crate::loader::Outcome;
 use crate::store::{Content, Failed, Installed};
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
 
-type Answers<K, V> = Vec<(K, Outcome<V>)>;
+pub(super) type Answers<K, V> = Vec<(K, Outcome<V>)>;
 
 impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     /// Loads flights that have begun under `number`. Every one of them is over afterwards, whatever the
@@ -56,30 +55,6 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             Err(error) => open.fail_all(&error),
         }
         open.failed
-    }
-
-    /// One call of the user's loader.
-    fn ask(&self, flights: &[Arc<Flight<K, V>>]) -> Result<Answers<K, V>, Error> {
-        let _running = Running::enter()?;
-        self.stats.batch(flights.len());
-        let answered = contained(|| {
-            let keys: Vec<K> = flights.iter().map(|flight| flight.key().clone()).collect();
-            self.haste.time(|| match &self.source {
-                Source::Bulk(loader) => loader.bulk_load(&keys),
-                Source::Single(loader) => one_by_one(keys, |key| loader.load(key)),
-                Source::None => Ok(Vec::new()),
-            })
-        });
-        let error = match answered {
-            Ok(Ok(answers)) => return Ok(answers),
-            Ok(Err(error)) => Error::load(error),
-            Err(error) => error,
-        };
-        self.events.send(Event::LoadFailed {
-            keys: flights.len(),
-            error: error.clone(),
-        });
-        Err(error)
     }
 
     /// Sorts the answers to the flights, and out what was not asked for. The last answer counts.
@@ -127,7 +102,9 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             let content = match outcome {
                 Outcome::Value(value) => self.lasting(value, self.ttl),
                 Outcome::Expiring(value, ttl) => self.lasting(value, Some(ttl)),
-                Outcome::Ignore(_) | Outcome::Absent | Outcome::Failed(_) => return,
+                Outcome::Ignore(_) | Outcome::Unchanged | Outcome::Absent | Outcome::Failed(_) => {
+                    return;
+                }
             };
             let hash = self.store.hash(&key);
             let copy = self.exists.as_ref().map(|exists| (exists, key.clone()));
@@ -143,25 +120,37 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
 
     /// What becomes of one flight: stored, then out of the in-flight table, then answered. In this
     /// order: who finds no flight finds the value. `not_in` is as in
-    /// [`install`](crate::store::Store::install).
+    /// [`install`](crate::store::Store::install). Returns whether it has failed.
     pub(crate) fn conclude(
         &self,
         flight: &Arc<Flight<K, V>>,
         outcome: Outcome<V>,
         number: u64,
         not_in: Option<u64>,
-    ) {
+    ) -> bool {
         if fault::planted("answered_before_stored")
             && let Outcome::Value(value) = &outcome
         {
             self.end(flight, Answer::Loaded(value.clone()));
         }
         let answer = contained(|| self.store_outcome(flight, outcome, number, not_in));
-        let answer = answer.unwrap_or_else(Answer::Failed);
-        if matches!(answer, Answer::Failed(_)) {
+        let answer = answer.unwrap_or_else(|error| {
+            self.report_failed(&error);
+            Answer::Failed(error)
+        });
+        let failed = matches!(answer, Answer::Failed(_));
+        if failed {
             self.keep_stale(flight);
         }
         self.end(flight, answer);
+        failed
+    }
+
+    fn report_failed(&self, error: &Error) {
+        self.events.send(Event::LoadFailed {
+            keys: 1,
+            error: error.clone(),
+        });
     }
 
     /// A load failed. If it was a reload, the old value is served for a limited time from here on, where
@@ -211,7 +200,12 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 Installed::Stored | Installed::Superseded => Answer::Loaded(value),
             }
         };
+        let outcome = match &self.refresh_filter {
+            Some(filter) if flight.wants_reload() => filter(flight.key(), outcome),
+            _ => outcome,
+        };
         match outcome {
+            Outcome::Unchanged => self.still_good(flight),
             Outcome::Value(value) => keep(value, flight.ttl.or(self.ttl)),
             Outcome::Expiring(value, ttl) => keep(value, Some(ttl)),
             Outcome::Ignore(value) => Answer::Ignored(value),
@@ -225,10 +219,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             }
             Outcome::Failed(error) => {
                 let error = Error::load(error);
-                self.events.send(Event::LoadFailed {
-                    keys: 1,
-                    error: error.clone(),
-                });
+                self.report_failed(&error);
                 Answer::Failed(error)
             }
         }
@@ -258,16 +249,6 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             self.stats.superseded();
         }
     }
-}
-
-fn one_by_one<K, V>(
-    keys: Vec<K>,
-    load: impl Fn(&K) -> Result<Outcome<V>, BoxError>,
-) -> Result<Answers<K, V>, BoxError> {
-    // Without a batch loader a batch is one key, so an error is that key's.
-    keys.into_iter()
-        .map(|key| load(&key).map(|outcome| (key, outcome)))
-        .collect()
 }
 
 /// Flights that have begun and are not answered yet. What is left in it when it goes is answered with
@@ -320,8 +301,8 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
         let _held = self.loads.in_flight.hold();
         for (flight, outcome) in std::mem::take(&mut self.flights).into_iter().zip(outcomes) {
             let outcome = outcome.unwrap_or(Outcome::Absent);
-            self.failed += usize::from(matches!(outcome, Outcome::Failed(_)));
-            self.loads.conclude(&flight, outcome, number, not_in);
+            let failed = self.loads.conclude(&flight, outcome, number, not_in);
+            self.failed += usize::from(failed);
         }
     }
 

@@ -4,6 +4,7 @@
 //! leads a new one ([`request`], [`join`]); a loader thread takes batches off the queue ([`worker`]), asks the
 //! user's loader, stores what it says and answers ([`batch`]).
 
+mod ask;
 mod batch;
 mod exists;
 mod flight;
@@ -22,7 +23,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Error;
 use crate::events::Events;
-use crate::loader::{BulkLoader, Loader};
+use crate::loader::{BulkLoader, Loader, Outcome};
 use crate::stats::Counters;
 use crate::store::Store;
 use crate::sync::{Arc, Map, fault};
@@ -63,7 +64,12 @@ pub(crate) struct Loads<K: Key, V: Value, S: HashBuilder> {
     ttl: Option<Duration>,
     /// For how long a value is served whose reload failed, if that has an end.
     max_stale: Option<Duration>,
+    /// Has the last word on what a reload brings.
+    refresh_filter: Option<RefreshFilter<K, V>>,
 }
+
+/// See [`Builder::refresh_filter`](crate::Builder::refresh_filter).
+pub(crate) type RefreshFilter<K, V> = Box<dyn Fn(&K, Outcome<V>) -> Outcome<V> + Send + Sync>;
 
 /// Where a key stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,12 +124,21 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             clock,
             ttl: config.ttl,
             max_stale: config.max_stale,
+            refresh_filter: None,
         }
     }
 
     /// The same, where a hook says whether a key exists.
     pub(crate) fn asking(self, exists: Option<Exists<K>>) -> Self {
         Self { exists, ..self }
+    }
+
+    /// The same, with a filter for what reloads bring.
+    pub(crate) fn filtered(self, refresh_filter: Option<RefreshFilter<K, V>>) -> Self {
+        Self {
+            refresh_filter,
+            ..self
+        }
     }
 
     /// What is remembered of keys that exist and of those that do not, for who writes.

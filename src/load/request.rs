@@ -195,7 +195,9 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         } else {
             self.stats.batch(1);
             match contained(|| load(flight.key())) {
-                Ok(outcome) => self.conclude(&flight, outcome, flight.number(), None),
+                Ok(outcome) => {
+                    self.conclude(&flight, outcome, flight.number(), None);
+                }
                 Err(error) => {
                     self.events.send(Event::LoadFailed {
                         keys: 1,

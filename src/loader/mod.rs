@@ -23,6 +23,17 @@ pub trait Loader<K, V>: Send + Sync + 'static {
     /// Any error of the loader's own. It reaches the waiters as the
     /// [`source`](std::error::Error::source) of an [`Error`](crate::Error).
     fn load(&self, key: &K) -> Result<Outcome<V>, BoxError>;
+
+    /// What the source has for `key`, of which `current` is cached: for a reload. May answer
+    /// [`Unchanged`](Outcome::Unchanged), which saves to send what is there already. Default: [`load`](Self::load).
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    fn refresh(&self, key: &K, current: &V) -> Result<Outcome<V>, BoxError> {
+        let _ = current;
+        self.load(key)
+    }
 }
 
 /// Loads many keys in one call.
@@ -38,6 +49,23 @@ pub trait BulkLoader<K, V>: Send + Sync + 'static {
     ///
     /// Any error of the loader's own: then the load of each of the keys has failed.
     fn bulk_load(&self, keys: &[K]) -> Result<Vec<(K, Outcome<V>)>, BoxError>;
+
+    /// Whether reloads go to [`bulk_refresh`](Self::bulk_refresh). Default: no, they go to
+    /// [`bulk_load`](Self::bulk_load), with misses in one batch.
+    fn refreshes(&self) -> bool {
+        false
+    }
+
+    /// What the source has for these keys, of which these values are cached. May answer
+    /// [`Unchanged`](Outcome::Unchanged) for some. Otherwise as [`bulk_load`](Self::bulk_load).
+    ///
+    /// # Errors
+    ///
+    /// As there: then the reload of each of the keys has failed.
+    fn bulk_refresh(&self, entries: &[(K, V)]) -> Result<Vec<(K, Outcome<V>)>, BoxError> {
+        let _ = entries;
+        Err("the loader says that it refreshes, and does not say how".into())
+    }
 }
 
 /// Loads the whole dataset.

@@ -25,6 +25,9 @@ pub enum Outcome<V> {
     Expiring(V, Duration),
     /// The value, for whoever waits, but not to be stored.
     Ignore(V),
+    /// To a reload only: what is cached is what the source has. It stays, and lives as long again as if it had just
+    /// been loaded.
+    Unchanged,
     /// The source has no such key. A cached value of it goes.
     Absent,
     /// The load of this key failed. A cached value of it stays, for ever or up to

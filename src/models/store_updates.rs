@@ -55,6 +55,7 @@ fn update_against_load() {
         let expected = match loader.join().unwrap() {
             Installed::Stored => 21,
             Installed::Superseded => 1,
+            Installed::Off => panic!("nobody has switched it off"),
         };
         assert_eq!(data.peek(1), Some(expected));
     });

@@ -16,4 +16,5 @@ mod common;
 
 mod exists;
 mod options;
+mod reloads;
 mod switch;

@@ -3,9 +3,41 @@
 use std::time::Duration;
 
 use super::Builder;
+use crate::loader::Outcome;
 use crate::{HashBuilder, Key, Value};
 
 impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
+    /// Has `filter` see what a reload brings before it is stored, and change it. Default: stored as it is.
+    ///
+    /// It is given what the loader said of a key that is cached, and its answer counts instead; it is not asked where a
+    /// call of the loader failed as a whole. To
+    /// keep what is cached, answer [`Unchanged`](Outcome::Unchanged), or [`Ignore`](Outcome::Ignore) to hand the new
+    /// value to who waits for it; [`Absent`](Outcome::Absent) removes the key. Loads of what is not cached pass it
+    /// by, and so do whole datasets. It runs on the loader's thread; a panic of it is a failed reload.
+    ///
+    /// ```
+    /// use larder::Outcome;
+    ///
+    /// let prices = larder::Bucket::<u32, i64>::builder("prices")
+    ///     .load(|key: &u32| Ok::<_, std::io::Error>(-1 * i64::from(*key)))
+    ///     .refresh_filter(|_, price| match price {
+    ///         Outcome::Value(price) if price < 0 => Outcome::Unchanged,
+    ///         price => price,
+    ///     })
+    ///     .build()?;
+    /// prices.set(7, 100);
+    /// prices.refresh_keys([7]).wait(std::time::Duration::from_secs(5));
+    /// assert_eq!(prices.peek(&7), Some(100));
+    /// # Ok::<(), larder::BuildError>(())
+    /// ```
+    pub fn refresh_filter(
+        mut self,
+        filter: impl Fn(&K, Outcome<V>) -> Outcome<V> + Send + Sync + 'static,
+    ) -> Self {
+        self.refresh_filter = Some(Box::new(filter));
+        self
+    }
+
     /// Refreshes the bucket so long after the end of the last refresh. A change at the source that the
     /// bucket is not told of shows after this time, the jitter and the time of the load, at the latest.
     /// Default: never by itself.

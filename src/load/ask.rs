@@ -1,0 +1,119 @@
+//! What loaders are asked: keys, or, where they want it for a reload, what is cached of them as well.
+
+use super::batch::Answers;
+use super::flight::{Answer, Flight};
+use super::runner::Running;
+use super::{Loads, Source};
+use crate::clock::Deadline;
+use crate::contain::contained;
+use crate::error::{BoxError, Error};
+use crate::events::Event;
+use crate::loader::{BulkLoader, Outcome};
+use crate::store::Content;
+use crate::sync::Arc;
+use crate::{HashBuilder, Key, Value};
+
+impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
+    /// One call of the user's loader; two, if it is told of cached values and there are reloads among others.
+    pub(super) fn ask(&self, flights: &[Arc<Flight<K, V>>]) -> Result<Answers<K, V>, Error> {
+        let _running = Running::enter()?;
+        let answered = contained(|| match &self.source {
+            Source::Bulk(loader) if loader.refreshes() => self.ask_refreshing(&**loader, flights),
+            Source::Bulk(loader) => {
+                let keys = keys_of(flights);
+                self.call(keys.len(), || loader.bulk_load(&keys))
+            }
+            // Without a batch loader a batch is one key, so an error is that key's.
+            Source::Single(loader) => self.call(flights.len(), || {
+                let load = |flight: &Arc<Flight<K, V>>| {
+                    let key = flight.key().clone();
+                    let outcome = match self.current(flight) {
+                        Some(current) => loader.refresh(&key, &current),
+                        None => loader.load(&key),
+                    };
+                    outcome.map(|outcome| (key, outcome))
+                };
+                flights.iter().map(load).collect()
+            }),
+            Source::None => Ok(Vec::new()),
+        });
+        let error = match answered {
+            Ok(Ok(answers)) => return Ok(answers),
+            Ok(Err(error)) => Error::load(error),
+            Err(error) => error,
+        };
+        self.events.send(Event::LoadFailed {
+            keys: flights.len(),
+            error: error.clone(),
+        });
+        Err(error)
+    }
+
+    fn ask_refreshing(
+        &self,
+        loader: &dyn BulkLoader<K, V>,
+        flights: &[Arc<Flight<K, V>>],
+    ) -> Result<Answers<K, V>, BoxError> {
+        let (mut keys, mut entries) = (Vec::new(), Vec::new());
+        for flight in flights {
+            match self.current(flight) {
+                Some(current) => entries.push((flight.key().clone(), current)),
+                None => keys.push(flight.key().clone()),
+            }
+        }
+        let mut answers = Vec::new();
+        // Misses first: somebody waits for them.
+        if !keys.is_empty() {
+            answers = self.call(keys.len(), || loader.bulk_load(&keys))?;
+        }
+        if !entries.is_empty() {
+            // What has come for the misses stays, whatever becomes of the others.
+            let refresh = || self.call(entries.len(), || loader.bulk_refresh(&entries));
+            let error = match contained(refresh) {
+                Ok(Ok(refreshed)) => {
+                    answers.extend(refreshed);
+                    return Ok(answers);
+                }
+                Ok(Err(error)) => Error::load(error),
+                Err(panic) => panic,
+            };
+            let failed = |(key, _)| (key, Outcome::Failed(Box::new(error.clone())));
+            answers.extend(entries.into_iter().map(failed));
+        }
+        Ok(answers)
+    }
+
+    fn call<T>(&self, keys: usize, load: impl FnOnce() -> T) -> T {
+        self.stats.batch(keys);
+        self.haste.time(load)
+    }
+
+    /// What is cached of a key that is to be reloaded.
+    fn current(&self, flight: &Flight<K, V>) -> Option<V> {
+        flight
+            .wants_reload()
+            .then(|| self.store.view().value(flight.hash(), flight.key()))?
+    }
+
+    /// The source has nothing newer than what is cached, which is written again as if it had been loaded, if it is
+    /// still what is cached then.
+    pub(super) fn still_good(&self, flight: &Flight<K, V>) -> Answer<V> {
+        let ttl = flight.ttl.or(self.ttl);
+        let again = |value: Option<&V>, expires| {
+            let expires = ttl.map_or(expires, |ttl| Deadline::after(&self.clock, ttl));
+            Some(Content::until(value?.clone(), expires))
+        };
+        let written = self.store.update(flight.hash(), flight.key(), again);
+        match written.and_then(|content| content.value) {
+            Some(value) => Answer::Loaded(value),
+            None => {
+                let why = "the loader says that nothing has changed, and nothing is cached";
+                Answer::Failed(Error::load(why.into()))
+            }
+        }
+    }
+}
+
+fn keys_of<K: Key, V: Value>(flights: &[Arc<Flight<K, V>>]) -> Vec<K> {
+    flights.iter().map(|flight| flight.key().clone()).collect()
+}
