@@ -8,5 +8,9 @@ pub(crate) mod control;
 pub(crate) mod dataset;
 mod schedule;
 mod stale;
+mod validate;
 mod whole;
 pub(crate) mod worker;
+
+pub use self::validate::Dataset;
+pub(crate) use self::validate::{Validate, Validators};

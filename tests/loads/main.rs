@@ -17,3 +17,4 @@ mod common;
 mod exists;
 mod options;
 mod switch;
+mod validators;
