@@ -29,6 +29,9 @@ pub(crate) struct Config {
     pub(crate) exists_absent_for: Option<Duration>,
     /// As many as the queue takes, where nothing is said.
     pub(crate) exists_capacity: Option<usize>,
+    /// None of both: an empty dataset may be right.
+    pub(crate) dataset_min_count: Option<usize>,
+    pub(crate) dataset_max_change: Option<f64>,
     /// How long a write may wait in the overlay before it is folded. Reads see it at once anyway.
     pub(crate) fold_delay: Duration,
     /// Long enough that a restless bucket is not written all the time, short enough that little is lost.
@@ -53,6 +56,8 @@ impl Default for Config {
             ttl: None,
             max_stale: None,
             exists_absent_for: None,
+            dataset_min_count: None,
+            dataset_max_change: None,
             exists_capacity: None,
             fold_delay: Duration::from_millis(100),
             #[cfg(feature = "dump")]
@@ -111,6 +116,16 @@ impl Config {
         time("linger", self.linger, true)?;
         time("fold_delay", self.fold_delay, true)?;
         time("shutdown_limit", self.shutdown_limit, true)?;
+        count(
+            "dataset_min_count",
+            self.dataset_min_count.unwrap_or(1),
+            "at least 1",
+        )?;
+        if let Some(most) = self.dataset_max_change
+            && !(most.is_finite() && most >= 0.0)
+        {
+            return refuse("dataset_max_change", most, "0.0 or more, and finite");
+        }
         // Written so that a NaN is refused as well.
         if !(0.0..=1.0).contains(&self.refresh_jitter) {
             return refuse("refresh_jitter", self.refresh_jitter, "0.0 to 1.0");
@@ -147,7 +162,7 @@ mod tests {
     #[test]
     fn each_impossible_value_is_refused_by_name() {
         type Spoil = fn(&mut Config);
-        let cases: [(&str, Spoil); 16] = [
+        let cases: [(&str, Spoil); 20] = [
             ("batch_size", |c| c.batch_size = 0),
             ("queue_capacity", |c| c.queue_capacity = 0),
             ("loader_threads", |c| c.loader_threads = 0),
@@ -163,6 +178,14 @@ mod tests {
                 c.exists_absent_for = Some(Duration::ZERO);
             }),
             ("exists_capacity", |c| c.exists_capacity = Some(0)),
+            ("dataset_min_count", |c| c.dataset_min_count = Some(0)),
+            ("dataset_max_change", |c| c.dataset_max_change = Some(-0.1)),
+            ("dataset_max_change", |c| {
+                c.dataset_max_change = Some(f64::NAN);
+            }),
+            ("dataset_max_change", |c| {
+                c.dataset_max_change = Some(f64::INFINITY);
+            }),
             ("linger", |c| c.linger = Duration::MAX),
             ("refresh_jitter", |c| c.refresh_jitter = f64::NAN),
             ("refresh_jitter", |c| c.refresh_jitter = 1.5),

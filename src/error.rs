@@ -41,6 +41,9 @@ pub enum ErrorKind {
     /// The call would have to wait, and was made by code that the bucket runs in the middle of a
     /// write: an `Eq` or a `Drop` of a key or value.
     Reentrant,
+    /// A dataset was fetched and not taken: see [`source`](StdError::source), and
+    /// [`Builder::validate_dataset`](crate::Builder::validate_dataset).
+    Refused,
     /// The answer did not come in time. The load goes on, and its value is stored when it comes.
     Timeout,
 }
@@ -59,10 +62,19 @@ impl Error {
     #[cold]
     #[inline(never)]
     pub(crate) fn load(source: BoxError) -> Self {
-        let message = "the loader failed".into();
+        Self::by(ErrorKind::Load, "the loader failed", source)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refused(source: BoxError) -> Self {
+        Self::by(ErrorKind::Refused, "the dataset was refused", source)
+    }
+
+    fn by(kind: ErrorKind, message: &str, source: BoxError) -> Self {
         Self(Arc::new(Inner {
-            kind: ErrorKind::Load,
-            message,
+            kind,
+            message: message.into(),
             source: Some(source),
         }))
     }

@@ -27,7 +27,8 @@ pub enum Event {
         error: Error,
     },
     /// A refresh failed, as a whole or for some keys. The old values are kept, for
-    /// [`max_stale`](crate::Builder::max_stale) if that is set.
+    /// [`max_stale`](crate::Builder::max_stale) if that is set. A dataset that was
+    /// [refused](crate::ErrorKind::Refused) is one of them.
     RefreshFailed {
         /// Why, where the refresh failed as a whole.
         error: Option<Error>,

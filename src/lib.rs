@@ -26,6 +26,7 @@
 //! * [`Reader`]: a thread's own handle, for the fastest read.
 //! * [`Snapshot`]: a consistent view that never changes.
 //! * [`Loader`], [`BulkLoader`], [`DatasetLoader`]: where values come from; closures do as well.
+//!   [`Dataset`] is what a validator sees of the last.
 //! * [`Error`] and [`BuildError`]: what can go wrong.
 //!
 //! # Features
@@ -70,6 +71,7 @@ pub use events::Event;
 pub use fetched::{Fetched, Origin};
 pub use load::LoadState;
 pub use loader::{BulkLoader, DatasetLoader, Loader, Outcome};
+pub use refresh::Dataset;
 pub use stats::Stats;
 
 /// The hasher of a bucket that was not given one: ahash, seeded at random.

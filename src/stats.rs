@@ -74,6 +74,8 @@ counters! {
     refreshes,
     /// Refreshes that failed, as a whole or for some keys.
     refreshes_failed,
+    /// Datasets that were refused; each is a refresh that failed.
+    datasets_refused,
     /// Keys taken out, because their refresh had failed too long ago.
     too_stale,
     /// Dumps written.

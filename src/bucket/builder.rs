@@ -1,5 +1,6 @@
 //! The builder: options, and the one place where the parts are put together.
 
+mod dataset;
 #[cfg(feature = "dump")]
 mod dump;
 mod exists;
@@ -26,6 +27,7 @@ use crate::refresh::dataset::Fetcher;
 #[cfg(feature = "dump")]
 use crate::refresh::dumps::Dumper;
 use crate::refresh::worker::Refresher;
+use crate::refresh::{Validate, Validators};
 use crate::stats::Counters;
 use crate::store::Store;
 use crate::sync::Arc;
@@ -45,6 +47,7 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `wait_limit` | 5 s |
 /// | `refresh_every` | never by itself |
 /// | `refresh_jitter` | 0.1 of the interval |
+/// | `dataset_min_count`, `dataset_max_change` | none: any dataset is taken |
 /// | `ttl` | none: values never expire |
 /// | `max_stale` | none: old values are served for ever |
 /// | `exists_absent_for` | none: the hook is asked again |
@@ -60,6 +63,7 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     loader: Option<Box<dyn Loader<K, V>>>,
     bulk_loader: Option<Box<dyn BulkLoader<K, V>>>,
     dataset_loader: Option<Box<dyn DatasetLoader<K, V>>>,
+    validators: Vec<Validate<K, V>>,
     exists: Option<Ask<K>>,
     observer: Option<Observer>,
     clock: Clock,
@@ -78,6 +82,7 @@ impl<K: Key, V: Value> Builder<K, V> {
             loader: None,
             bulk_loader: None,
             dataset_loader: None,
+            validators: Vec::new(),
             exists: None,
             observer: None,
             clock: Clock::system(),
@@ -101,6 +106,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             loader: self.loader,
             bulk_loader: self.bulk_loader,
             dataset_loader: self.dataset_loader,
+            validators: self.validators,
             exists: self.exists,
             observer: self.observer,
             clock: self.clock,
@@ -203,6 +209,8 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
                 refuse("max_stale", "set", range)?;
             }
         }
+        let has_own = !self.validators.is_empty();
+        dataset::check(&self.config, has_own, self.dataset_loader.is_some())?;
         exists::check(&self.config, self.exists.is_some(), &source)?;
         let (config, clock) = (self.config, self.clock);
         let stats = Arc::new(Counters::default());
@@ -243,9 +251,14 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         );
         let loads = Arc::new(loads.asking(exists).filtered(self.refresh_filter));
         let control = Arc::new(Control::new(Arc::clone(store.bell())));
+        let validators = Validators {
+            min_count: config.dataset_min_count,
+            max_change: config.dataset_max_change,
+            own: self.validators,
+        };
         let fetcher = self
             .dataset_loader
-            .map(|loader| Arc::new(Fetcher::new(loader, config.ttl)));
+            .map(|loader| Arc::new(Fetcher::new(loader, validators, config.ttl)));
         let refresher = Refresher::new(
             Arc::clone(&store),
             Arc::clone(&loads),

@@ -7,6 +7,7 @@ use super::support::run_model;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::load::Promise;
 use crate::loader::{DatasetLoader, Outcome};
+use crate::refresh::Validators;
 use crate::refresh::control::{Control, Reply};
 use crate::refresh::dataset::Fetcher;
 use crate::refresh::worker::Refresher;
@@ -184,7 +185,11 @@ impl DatasetLoader<u8, u64> for Arc<Dataset> {
 #[test]
 fn refresh_dataset_against_stop() {
     run_model("refresh_dataset_against_stop", 440, || {
-        let fetcher = Arc::new(Fetcher::new(Box::new(Dataset::new()), None));
+        let fetcher = Arc::new(Fetcher::new(
+            Box::new(Dataset::new()),
+            Validators::default(),
+            None,
+        ));
         let mut refreshed = Refreshed::new(Kit::without_loader(), Some(Arc::clone(&fetcher)));
         let thread = {
             let (fetcher, store) = (Arc::clone(&fetcher), Arc::clone(&refreshed.kit.store));
@@ -214,7 +219,11 @@ fn refresh_dataset_against_stop() {
 fn refresh_dataset_against_clear() {
     run_model("refresh_dataset_against_clear", 12000, || {
         let dataset = Dataset::new();
-        let fetcher = Arc::new(Fetcher::new(Box::new(Arc::clone(&dataset)), None));
+        let fetcher = Arc::new(Fetcher::new(
+            Box::new(Arc::clone(&dataset)),
+            Validators::default(),
+            None,
+        ));
         let mut refreshed = Refreshed::new(Kit::without_loader(), Some(Arc::clone(&fetcher)));
         let thread = {
             let (fetcher, store) = (Arc::clone(&fetcher), Arc::clone(&refreshed.kit.store));

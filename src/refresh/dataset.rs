@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Validators;
 use super::control::Control;
 use crate::clock::Deadline;
 use crate::contain::contained;
@@ -9,7 +10,7 @@ use crate::error::Error;
 use crate::load::Running;
 use crate::loader::DatasetLoader;
 use crate::store::Store;
-use crate::sync::{Arc, Mutex, Parker};
+use crate::sync::{Arc, Mutex, Parker, atomic::AtomicBool, order};
 use crate::table::Table;
 use crate::{HashBuilder, Key, Value};
 
@@ -17,6 +18,9 @@ use crate::{HashBuilder, Key, Value};
 /// waits for it.
 pub(crate) struct Fetcher<K, V> {
     loader: Box<dyn DatasetLoader<K, V>>,
+    validators: Validators<K, V>,
+    /// A dataset has been published.
+    published: AtomicBool,
     /// How long its values live, if not for ever.
     ttl: Option<Duration>,
     job: Mutex<Job>,
@@ -31,9 +35,15 @@ struct Job {
 }
 
 impl<K: Key, V: Value> Fetcher<K, V> {
-    pub(crate) fn new(loader: Box<dyn DatasetLoader<K, V>>, ttl: Option<Duration>) -> Self {
+    pub(crate) fn new(
+        loader: Box<dyn DatasetLoader<K, V>>,
+        validators: Validators<K, V>,
+        ttl: Option<Duration>,
+    ) -> Self {
         Self {
             loader,
+            validators,
+            published: AtomicBool::new(false),
             ttl,
             job: Mutex::default(),
             parker: Parker::new(),
@@ -44,6 +54,11 @@ impl<K: Key, V: Value> Fetcher<K, V> {
     pub(crate) fn want(&self, fetch: u64) {
         self.job.lock().wanted = Some(fetch);
         self.parker.unpark();
+    }
+
+    /// What was fetched last has been published.
+    pub(super) fn set_published(&self) {
+        self.published.store(true, order::COUNT);
     }
 
     pub(crate) fn stop(&self) {
@@ -72,13 +87,19 @@ impl<K: Key, V: Value> Fetcher<K, V> {
         // A dataset loader may call its bucket like any other loader.
         let _running = Running::enter()?;
         contained(|| {
-            let pairs = self.loader.load_all()?;
+            let pairs = self.loader.load_all().map_err(Error::load)?;
             let table = Table::from_pairs(pairs, |key| store.hash(key));
+            self.validators.check(&table, self.previous(store))?;
             Ok(match self.ttl {
                 Some(ttl) => table.until(Deadline::after(store.clock(), ttl), store.clock()),
                 None => table,
             })
         })?
-        .map_err(Error::load)
+    }
+
+    /// How many keys there are for a dataset to replace. `None` where there is nothing to compare it with.
+    fn previous<S: HashBuilder>(&self, store: &Store<K, V, S>) -> Option<usize> {
+        let published = self.published.load(order::COUNT);
+        published.then(|| store.len()).filter(|&count| count > 0)
     }
 }

@@ -10,5 +10,9 @@ pub(crate) mod dataset;
 pub(crate) mod dumps;
 mod schedule;
 mod stale;
+mod validate;
 mod whole;
 pub(crate) mod worker;
+
+pub use self::validate::Dataset;
+pub(crate) use self::validate::{Validate, Validators};

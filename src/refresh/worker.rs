@@ -291,6 +291,9 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         });
         if published.is_ok() {
             self.forget_absences();
+            if let Some(fetcher) = &self.fetcher {
+                fetcher.set_published();
+            }
             self.dirty_since = None;
             Counters::add(&self.stats.publications, 1);
         }
@@ -302,8 +305,10 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         if ended.is_err() || failed > 0 {
             Counters::add(&self.stats.refreshes_failed, 1);
             let error = ended.as_ref().err().cloned();
-            if error.is_some() {
+            if let Some(error) = &error {
                 self.keep_stale();
+                let refused = error.kind() == ErrorKind::Refused;
+                Counters::add(&self.stats.datasets_refused, usize::from(refused));
             }
             self.events.send(Event::RefreshFailed {
                 error,

@@ -18,3 +18,4 @@ mod exists;
 mod options;
 mod reloads;
 mod switch;
+mod validators;
