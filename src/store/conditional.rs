@@ -22,7 +22,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// Writes a value if the key has none; else returns the one that it has.
     ///
     /// Waits, in the moment between a rotation and its seal, for the writers of the sealed overlay.
-    /// Not to be called in the middle of a write: see [`inside_a_write`].
+    /// Not to be called in the middle of a write: see [`inside_a_write`](super::inside_a_write).
     pub(crate) fn write_if_absent(
         &self,
         hash: u64,

@@ -57,15 +57,15 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// show sooner, as misses that fail. Default: for ever.
     ///
     /// The time counts from the first failed refresh that began after the value was written: a reload of
-    /// its key, by a refresh or by [`request_load`](Bucket::request_load), or a dataset that could not be
+    /// its key, by a refresh or by [`request_load`](crate::Bucket::request_load), or a dataset that could not be
     /// had. More failures do not prolong it. Anything that changes the key in between ends it: a refresh,
     /// a write, a load. A loader that answers with [`Outcome::Ignore`] neither begins nor ends it, and
     /// one that hangs has not failed before it returns.
     ///
     /// One tick before the end of the time the value is served; at the end it is taken out, so that
-    /// [`peek`](Bucket::peek) misses and [`get`](Bucket::get) loads. The refresher does so, by itself, as
+    /// [`peek`](crate::Bucket::peek) misses and [`get`](crate::Bucket::get) loads. The refresher does so, by itself, as
     /// soon as it gets to it: a fold that it is at comes first. After a shutdown nothing goes. What goes is
-    /// counted in [`Stats::too_stale`](crate::Stats::too_stale) and told as [`Event::TooStale`].
+    /// counted in [`Stats::too_stale`](crate::Stats::too_stale) and told as [`Event::TooStale`](crate::Event::TooStale).
     ///
     /// It costs reads nothing. Each failing key is kept once more, with about 130 bytes; after a failed
     /// dataset, each key that was written since. Keys go one by one, as if they were invalidated, and a
