@@ -145,6 +145,25 @@ fn flight_that_found_what_goes_is_not_joined() {
     });
 }
 
+/// A caller does not want stored what it loads, another one does, and comes at any moment: when that one has its
+/// answer, the value is there.
+#[test]
+fn flight_unsaved_is_saved_for_who_wants_it() {
+    run_model("flight_unsaved_is_saved_for_who_wants_it", 7000, || {
+        let kit = Kit::new(fresh);
+        let (worker, other) = (kit.clone(), kit.clone());
+        let worker = thread::spawn(move || worker.loads.work());
+        let other = thread::spawn(move || other.fetch_unsaved(1));
+        let mine = kit.fetch(1);
+        assert!(value(&mine).is_some());
+        assert_eq!(kit.peek(1), value(&mine));
+        assert!(value(&other.join().unwrap()).is_some());
+        kit.loads.close();
+        worker.join().unwrap();
+        kit.at_rest();
+    });
+}
+
 /// A load finds the key cached. Who wants it loaded in any case, as it is cached, is not answered with
 /// what that load found.
 #[test]

@@ -231,6 +231,15 @@ impl Kit {
         self.loads.fetch(hash(key), &key, limit, Keep::USUAL)
     }
 
+    /// The same by a caller that does not want the value stored.
+    pub(super) fn fetch_unsaved(&self, key: u8) -> Result<Fetched<u64>, Error> {
+        let keep = Keep {
+            save: false,
+            ttl: None,
+        };
+        self.loads.fetch(hash(key), &key, LONG, keep)
+    }
+
     pub(super) fn fetch_many(&self, keys: &[u8]) -> Vec<Result<Fetched<u64>, Error>> {
         self.loads.fetch_many(keys.iter(), LONG, Keep::USUAL)
     }
