@@ -25,6 +25,8 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// That a key exists is remembered until [`exists_capacity`](Self::exists_capacity) is reached or a loader says
     /// that it is absent; that it does not, for [`exists_absent_for`](Self::exists_absent_for).
     ///
+    /// It costs hits nothing. A miss and a write look the key up once more, and a write clones it.
+    ///
     /// # Errors and panics
     ///
     /// If it returns an error or panics, the key is loaded all the same, as are those that are left of the batch,
