@@ -132,6 +132,6 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
             return Err(Error::reentrant());
         }
         let store = &self.core.store;
-        Ok(store.update(store.hash(key), &key.to_owned(), change))
+        Ok(store.update(u64::MAX, store.hash(key), &key.to_owned(), change))
     }
 }

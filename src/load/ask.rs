@@ -95,16 +95,19 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             .then(|| self.store.view().value(flight.hash(), flight.key()))?
     }
 
-    /// The source has nothing newer than what is cached, which is written again as if it had been loaded, if it is
-    /// still what is cached then.
-    pub(super) fn still_good(&self, flight: &Flight<K, V>) -> Answer<V> {
+    /// The source has nothing newer than what is cached, which is written again as if it had been loaded, if nothing
+    /// has changed since the load began.
+    pub(super) fn still_good(&self, flight: &Flight<K, V>, number: u64) -> Answer<V> {
+        let (hash, key) = (flight.hash(), flight.key());
         let ttl = flight.ttl.or(self.ttl);
         let again = |value: Option<&V>, expires| {
             let expires = ttl.map_or(expires, |ttl| Deadline::after(&self.clock, ttl));
             Some(Content::until(value?.clone(), expires))
         };
-        let written = self.store.update(flight.hash(), flight.key(), again);
-        match written.and_then(|content| content.value) {
+        let written = self.store.update(number, hash, key, again);
+        let written = written.and_then(|content| content.value);
+        // Else it was changed meanwhile, and that stands.
+        match written.or_else(|| self.store.view().value(hash, key)) {
             Some(value) => Answer::Loaded(value),
             None => {
                 let why = "the loader says that nothing has changed, and nothing is cached";

@@ -205,7 +205,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             _ => outcome,
         };
         match outcome {
-            Outcome::Unchanged => self.still_good(flight),
+            Outcome::Unchanged => self.still_good(flight, number),
             Outcome::Value(value) => keep(value, flight.ttl.or(self.ttl)),
             Outcome::Expiring(value, ttl) => keep(value, Some(ttl)),
             Outcome::Ignore(value) => Answer::Ignored(value),

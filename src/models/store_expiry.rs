@@ -7,6 +7,7 @@ use crate::clock::{Deadline, ManualClock};
 use crate::store::fold::Folder;
 use crate::store::{Content, Found, Installed};
 use crate::sync::Arc;
+use crate::table::Table;
 
 const SOON: Duration = Duration::from_secs(1);
 
@@ -69,6 +70,26 @@ fn retime_against_load() {
             data.peek(1),
             Some(20),
             "the value from before the load is back"
+        );
+    });
+}
+
+/// A dataset replaces what a new time is set for.
+#[test]
+fn retime_against_dataset() {
+    run_model("retime_against_dataset", 400, || {
+        let (data, mut folder) = store([(1, 10)]);
+        folder.begin_dataset(&data.0);
+        let touch = spawn(&data, |data| {
+            data.0.retime(data.hash(1), &1, Deadline::NEVER);
+        });
+        let table = Table::from_pairs([(1, 20)], |key| data.hash(*key));
+        folder.publish_dataset(&data.0, table);
+        touch.join().unwrap();
+        assert_eq!(
+            data.peek(1),
+            Some(20),
+            "the value from before the dataset is back"
         );
     });
 }

@@ -5,7 +5,7 @@ use crate::store::{Content, Installed};
 use crate::sync::Arc;
 
 fn add(data: &Data, by: u8) {
-    data.0.update(data.hash(1), &1, |value, _| {
+    data.0.update(u64::MAX, data.hash(1), &1, |value, _| {
         let sum = value.copied().unwrap_or(0) + by;
         Some(Content::from(Some(sum)))
     });

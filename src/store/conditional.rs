@@ -97,7 +97,8 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// Has the value of a key expire at `expires`. Returns whether the key has a value.
     ///
     /// It is the same write once more, with another time, so it keeps its number: a load that began before may still
-    /// bring a newer value, and what is stale remains so. Waits as [`write_if_absent`](Self::write_if_absent) does.
+    /// bring a newer value, and what is stale remains so. What is about to be replaced by a dataset is left as it is:
+    /// over the new table it would come back. Waits as [`write_if_absent`](Self::write_if_absent) does.
     pub(crate) fn retime(&self, hash: u64, key: &K, expires: Deadline) -> bool {
         let nudge = self.inside(|view| {
             wait_sealed(view);
@@ -107,9 +108,16 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 let seen = current.map(Write::number);
                 let (value, number) = match current.or_else(|| view.under_active(hash, key)) {
                     Some(write) => (write.value_at(now)?, write.number()),
-                    // Its number is not known any more. It is less than that of any load that may be stored.
-                    None => (view.current.table.find_at(hash, key, now)?, view.floor),
+                    // Its number is not known any more. It is less than that of any load that may be stored, and at
+                    // least the floor by which the table was made.
+                    None => (
+                        view.current.table.find_at(hash, key, now)?,
+                        view.current.floor,
+                    ),
                 };
+                if number < view.floor && !fault::planted("retimed_over_datasets") {
+                    return Some(Nudge::None);
+                }
                 let write = Write::new(number, Content::until(value.clone(), expires));
                 mark(view, hash, key);
                 let put = view.active.put_if(hash, key.clone(), write, |there| {
@@ -127,8 +135,12 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// Changes the value of a key to what `change` makes of it; `None` leaves it. What comes first is `change`, with
     /// nothing held; then it is put if the key is still as it was, and else `change` is asked again. Returns the last
     /// that it said. Waits as [`write_if_absent`](Self::write_if_absent) does.
+    ///
+    /// `load` is the number of the load that it is said by, if it is one: then nothing must have changed since that
+    /// began, and else `u64::MAX`.
     pub(crate) fn update(
         &self,
+        load: u64,
         hash: u64,
         key: &K,
         mut change: impl FnMut(Option<&V>, Deadline) -> Option<Content<V>>,
@@ -136,11 +148,17 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         loop {
             let held = self.load_view();
             let seen = Seen::of(&held, hash, key);
+            if held.last_change(hash, key) > load {
+                return None;
+            }
             let expires = held.deadline(hash, key).unwrap_or(Deadline::NEVER);
             let changed = change(held.get(hash, key), expires)?;
             let nudge = self.inside(|view| {
+                if !view.caching {
+                    return Some(Nudge::None);
+                }
                 wait_sealed(view);
-                if Seen::of(view, hash, key) != seen {
+                if Seen::of(view, hash, key) != seen || load < view.floor {
                     return None;
                 }
                 let active = view.active.get(hash, key).map(Write::number);

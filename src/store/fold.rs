@@ -148,13 +148,12 @@ impl<K: Key, V: Value> Folder<K, V> {
         }
         let view = store.cell.load_full();
         let epoch = view.current.epoch + 1;
-        let current = generation(Table::empty(), epoch);
         self.retired.generation(Arc::clone(&view.current));
         // A write that is swallowed here has ended the loads that began before it, and nothing remembers
         // its number. No matter: all those loads are below the floor.
         store.numbers.draw_between_loads(|floor| {
             let empty = View {
-                current,
+                current: generation(Table::empty(), epoch, floor),
                 active: Overlay::new(room_for(0), 0),
                 sealed: None,
                 next: None,
@@ -252,7 +251,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         floor: u64,
     ) -> u64 {
         let view = store.cell.load_full();
-        let next = generation(table, view.current.epoch + 1);
+        let next = generation(table, view.current.epoch + 1, floor);
         if fault::planted("mark_before_announce") {
             mark_all(&view.active, &next);
         }
@@ -302,10 +301,11 @@ impl<K: Key, V: Value> Folder<K, V> {
     }
 }
 
-fn generation<K, V>(table: Table<K, V>, epoch: u64) -> Arc<Generation<K, V>> {
+fn generation<K, V>(table: Table<K, V>, epoch: u64, floor: u64) -> Arc<Generation<K, V>> {
     Arc::new(Generation {
         table,
         epoch,
+        floor,
         published_at: crate::clock::wall_now(),
     })
 }

@@ -68,7 +68,7 @@ fn room_for(entries: usize) -> usize {
 }
 
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
-    #[cfg(all(test, larder_loom))]
+    #[cfg(all(test, any(larder_loom, larder_shuttle)))]
     pub(crate) fn new(hasher: S, clock: Clock) -> Self {
         Self::holding(Table::empty(), hasher, clock)
     }
@@ -81,6 +81,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             current: Arc::new(Generation {
                 table,
                 epoch: 0,
+                floor: 0,
                 published_at: crate::clock::wall_now(),
             }),
             active: Overlay::new(room, 0),

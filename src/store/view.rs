@@ -14,6 +14,8 @@ use crate::table::{NoHit, Table};
 pub(crate) struct Generation<K, V> {
     pub(crate) table: Table<K, V>,
     pub(crate) epoch: u64,
+    /// The view's, when it was published. A view with a higher one is about to replace what is in the table.
+    pub(crate) floor: u64,
     pub(crate) published_at: SystemTime,
 }
 

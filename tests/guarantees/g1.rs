@@ -202,7 +202,8 @@ fn g1_a_hit_completes_while_a_writer_is_stopped_in_the_middle_of_a_write() {
         let door = stopped.door.clone();
         let write = Task::named("writer", move || writing.set(stopped, 1005));
         door.await_waiting(1);
-        // The fold has to wait for that writer; nobody else has.
+        // The fold, for which there is something to do, has to wait for that writer; nobody else has.
+        bucket.set(key(7), 7);
         let folding = bucket.clone();
         let publish = Task::spawn(move || folding.publish().unwrap());
         for round in 0..3 {

@@ -135,6 +135,44 @@ fn nothing_changed_of_what_is_not_there_is_an_error() {
     });
 }
 
+/// What the source has confirmed was something else.
+#[test]
+fn what_is_changed_while_it_is_confirmed_stands() {
+    type Change = fn(&Numbers);
+    let changes: [(Change, Option<u32>); 3] = [
+        (|bucket| bucket.clear().unwrap(), None),
+        (|bucket| bucket.invalidate(&1), None),
+        (|bucket| bucket.set_with_ttl(1, 8, TTL), Some(8)),
+    ];
+    for (change, left) in changes {
+        bounded(move || {
+            let time = ManualClock::new();
+            let (inside, entered) = std::sync::mpsc::channel();
+            let (leave, door) = std::sync::mpsc::channel::<()>();
+            let gates = Mutex::new((inside, door));
+            let bucket = Numbers::builder("confirmed late")
+                .clock(time.clock())
+                .ttl(2 * TTL)
+                .load(move |_: &u32| {
+                    let gates = gates.lock().unwrap();
+                    gates.0.send(()).unwrap();
+                    gates.1.recv().unwrap();
+                    Ok::<_, BoxError>(Outcome::<u32>::Unchanged)
+                })
+                .build()
+                .unwrap();
+            bucket.set(1, 7);
+            let ticket = bucket.request_load([1]);
+            entered.recv_timeout(PATIENCE).unwrap();
+            change(&bucket);
+            leave.send(()).unwrap();
+            assert!(ticket.wait(PATIENCE));
+            assert_eq!(bucket.peek(&1), left);
+            assert_eq!(bucket.ttl(&1), left.map(|_| Ttl::Left(TTL)), "its own time");
+        });
+    }
+}
+
 /// A reload that failed begins the time of a stale value; one that finds it good ends it.
 #[test]
 fn what_is_confirmed_is_not_stale() {

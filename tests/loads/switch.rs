@@ -39,6 +39,21 @@ fn is_bare(bucket: &Numbers, keys: &[u64]) {
 }
 
 #[test]
+fn what_is_made_of_a_value_is_not_stored_either() {
+    bounded(|| {
+        let bucket = Bucket::<u32, u32>::builder("off").build().unwrap();
+        bucket.set(1, 7);
+        bucket.set_caching(false).unwrap();
+        assert_eq!(bucket.update(&1, |_| Some(8)).unwrap(), Some(8));
+        assert_eq!(bucket.take(&1).unwrap(), None);
+        assert!(!bucket.persist(&1).unwrap());
+        assert!(!bucket.contains(&1));
+        bucket.set_caching(true).unwrap();
+        assert!(!bucket.contains(&1));
+    });
+}
+
+#[test]
 fn off_every_call_loads_and_nothing_is_kept() {
     bounded(|| {
         let (bucket, calls, _) = noting(|b| b);
