@@ -132,6 +132,13 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
             return Err(Error::reentrant());
         }
         let store = &self.core.store;
-        Ok(store.update(u64::MAX, store.hash(key), &key.to_owned(), change))
+        let (hash, key) = (store.hash(key), key.to_owned());
+        let written = store.update(u64::MAX, hash, &key, change);
+        if written.is_some()
+            && let Some(exists) = self.core.loads.exists()
+        {
+            exists.written(hash, &key);
+        }
+        Ok(written)
     }
 }

@@ -166,12 +166,15 @@ fn an_absence_is_remembered_for_its_time_and_not_a_tick_longer() {
 fn g4_whatever_is_written_of_a_key_ends_the_memory_of_its_absence() {
     bounded(|| {
         type Write = fn(&Numbers);
-        let writes: [(&str, Write); 8] = [
+        let writes: [(&str, Write); 9] = [
             ("set", |b| b.set(1, 5)),
             ("set_with_ttl", |b| b.set_with_ttl(1, 5, TIME)),
             ("set_if_absent", |b| b.set_if_absent(1, 5).unwrap()),
             ("set_many", |b| b.set_many([(1, 5), (3, 5)])),
             ("set_many_with_ttl", |b| b.set_many_with_ttl([(1, 5)], TIME)),
+            ("set by update", |b| {
+                assert_eq!(b.update(&1, |_| Some(5)).unwrap(), Some(5));
+            }),
             ("invalidate", |b| b.invalidate(&1)),
             ("invalidate_many", |b| b.invalidate_many([&1])),
             ("fetch_with", |b| {
@@ -214,6 +217,18 @@ fn g4_a_write_alone_ends_it_also_if_the_value_just_expires() {
         assert_eq!(bucket.get(&1), None);
         bucket.set_with_ttl(1, 5, Duration::from_secs(1));
         time.advance(Duration::from_secs(1));
+        assert_eq!(bucket.get(&1), None);
+        assert_eq!(asked.exists.all(), [1, 1]);
+    });
+}
+
+#[test]
+fn g4_an_update_and_its_end_end_it() {
+    bounded(|| {
+        let (bucket, asked, _time) = remembering(|b| b);
+        assert_eq!(bucket.get(&1), None);
+        assert_eq!(bucket.update(&1, |_| Some(5)).unwrap(), Some(5));
+        assert_eq!(bucket.take(&1).unwrap(), Some(5));
         assert_eq!(bucket.get(&1), None);
         assert_eq!(asked.exists.all(), [1, 1]);
     });
