@@ -5,8 +5,8 @@ pub(crate) mod fault;
 #[path = "../../../src/sync/order.rs"]
 pub(crate) mod order;
 
-pub(crate) use std::sync::atomic;
 pub(crate) use std::sync::Arc;
+pub(crate) use std::sync::atomic;
 
 #[path = "../../../src/sync/coarse.rs"]
 mod coarse;
