@@ -113,7 +113,7 @@ impl Bytes<'_> {
             18 => Op::ExpireIn(self.key(), self.ttl()),
             19 => Op::Persist(self.key()),
             20 => Op::Touch(self.key()),
-            21 => Op::Update(self.key(), self.value(), self.next() % 2 == 0),
+            21 => Op::Update(self.key(), self.value(), self.next().is_multiple_of(2)),
             22 => Op::Take(self.key()),
             23 => Op::InvalidateIf(self.next() % 4),
             _ => Op::Mood(match self.next() % 4 {
