@@ -135,6 +135,12 @@ impl Deadline {
         Self(nanos(clock.now().saturating_add(ttl)))
     }
 
+    /// The same where something may live for ever.
+    #[inline]
+    pub(crate) fn of(clock: &Clock, ttl: Option<Duration>) -> Self {
+        ttl.map_or(Self::NEVER, |ttl| Self::after(clock, ttl))
+    }
+
     /// The one rule of what is over and what is not.
     #[inline]
     pub(crate) fn is_past(self, now: Tick) -> bool {

@@ -30,15 +30,19 @@ pub(crate) fn replay(corpus: &str, least: usize, fuzz_one: impl Fn(&[u8]) -> usi
     println!("{kept} inputs of the corpus and {MADE} made ones replayed: {ops} operations");
 }
 
-/// Bytes from a seed: splitmix64 (Steele, Lea and Flood 2014).
 fn made(seed: u64) -> Vec<u8> {
+    let mut next = numbers(seed);
+    (0..64).flat_map(|_| next().to_le_bytes()).collect()
+}
+
+/// Numbers from a seed: splitmix64 (Steele, Lea and Flood 2014).
+pub(crate) fn numbers(seed: u64) -> impl FnMut() -> u64 {
     let mut state = seed;
-    let mut next = || {
+    move || {
         state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut word = state;
         word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         word ^ (word >> 31)
-    };
-    (0..64).flat_map(|_| next().to_le_bytes()).collect()
+    }
 }

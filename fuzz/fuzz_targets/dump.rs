@@ -18,6 +18,10 @@ mod dump;
 mod error;
 #[path = "../../src/dump/forge.rs"]
 mod forge;
+#[cfg(not(fuzzing))]
+#[path = "../common/replay.rs"]
+#[allow(dead_code, reason = "the other targets use all of it")]
+mod replay;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -187,18 +191,10 @@ fn corpus() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Bytes from a seed: splitmix64 (Steele, Lea and Flood 2014). A few changes each, most of them with the
-/// sums made right.
+/// Bytes from a seed: a few changes each, most of them with the sums made right.
 #[cfg(not(fuzzing))]
 fn made(seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut word = state;
-        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        word ^ (word >> 31)
-    };
+    let mut next = replay::numbers(seed);
     let mut bytes: Vec<u8> = (0..2).flat_map(|_| next().to_le_bytes()).collect();
     bytes.truncate(2 + 3 * (seed as usize % 4));
     bytes[0] |= if seed & 7 == 0 { 1 } else { 3 };

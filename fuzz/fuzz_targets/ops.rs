@@ -5,6 +5,8 @@
 
 #![cfg_attr(fuzzing, no_main)]
 
+#[path = "../common/bytes.rs"]
+mod bytes;
 #[path = "../../tests/model/machine.rs"]
 #[allow(
     dead_code,
@@ -15,6 +17,7 @@ mod machine;
 #[path = "../common/replay.rs"]
 mod replay;
 
+use bytes::Bytes;
 use std::time::Duration;
 
 use machine::{KEYS, Machine, Mood, Op, Said, Shape};
@@ -45,17 +48,7 @@ fn fuzz_one(bytes: &[u8]) -> usize {
     ops.len()
 }
 
-struct Bytes<'a>(&'a [u8]);
-
 impl Bytes<'_> {
-    fn next(&mut self) -> u8 {
-        let Some((&first, rest)) = self.0.split_first() else {
-            return 0;
-        };
-        self.0 = rest;
-        first
-    }
-
     fn key(&mut self) -> u8 {
         self.next() % KEYS
     }

@@ -6,12 +6,15 @@
 
 #![cfg_attr(fuzzing, no_main)]
 
+#[path = "../common/bytes.rs"]
+mod bytes;
 #[path = "../common/kinds.rs"]
 mod kinds;
 #[cfg(not(fuzzing))]
 #[path = "../common/replay.rs"]
 mod replay;
 
+use bytes::Bytes;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,17 +45,7 @@ fn fuzz_one(bytes: &[u8]) -> usize {
     }
 }
 
-struct Bytes<'a>(&'a [u8]);
-
 impl Bytes<'_> {
-    fn next(&mut self) -> u8 {
-        let Some((&first, rest)) = self.0.split_first() else {
-            return 0;
-        };
-        self.0 = rest;
-        first
-    }
-
     fn wide(&mut self) -> u16 {
         u16::from(self.next()) << 8 | u16::from(self.next())
     }

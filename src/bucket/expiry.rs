@@ -24,10 +24,7 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
     /// When a value expires that is written now and nothing is said of.
     #[inline]
     pub(super) fn expires(&self) -> Deadline {
-        match self.config.ttl {
-            None => Deadline::NEVER,
-            Some(ttl) => Deadline::after(&self.clock, ttl),
-        }
+        Deadline::of(&self.clock, self.config.ttl)
     }
 }
 

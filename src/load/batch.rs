@@ -240,8 +240,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
 
     /// A value that is to live so long from now on, or for ever.
     fn lasting(&self, value: V, ttl: Option<Duration>) -> Content<V> {
-        let expires = ttl.map_or(Deadline::NEVER, |ttl| Deadline::after(&self.clock, ttl));
-        Content::until(value, expires)
+        Content::until(value, Deadline::of(&self.clock, ttl))
     }
 
     fn count(&self, installed: Installed) {

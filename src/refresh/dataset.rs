@@ -90,10 +90,8 @@ impl<K: Key, V: Value> Fetcher<K, V> {
             let pairs = self.loader.load_all().map_err(Error::load)?;
             let table = Table::from_pairs(pairs, |key| store.hash(key));
             self.validators.check(&table, self.previous(store))?;
-            Ok(match self.ttl {
-                Some(ttl) => table.until(Deadline::after(store.clock(), ttl), store.clock()),
-                None => table,
-            })
+            let clock = store.clock();
+            Ok(table.until(Deadline::of(clock, self.ttl), clock))
         })?
     }
 

@@ -233,7 +233,7 @@ impl<K, V> Table<K, V> {
         }
     }
 
-    /// The same in the first level only, of a table in which nothing expires.
+    /// The same in the first level only. What has expired is not asked for.
     #[inline]
     pub(crate) fn find_first<Q>(&self, why: NoHit, key: &Q) -> Option<(&V, bool)>
     where

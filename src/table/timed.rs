@@ -63,8 +63,8 @@ impl<K, V> Table<K, V> {
         let NoHit::Closed(slot) = why else {
             return None;
         };
-        let value = self.first.in_slot(slot, key)?;
-        (!self.is_over(At::First(slot))).then(|| (value, self.first.is_marked(slot)))
+        let found = self.find_first(why, key)?;
+        (!self.is_over(At::First(slot))).then_some(found)
     }
 
     /// [`find`](Self::find) where entries expire. Apart, as all of it that has to do with time: what a call to a
@@ -174,6 +174,9 @@ impl<K, V> Table<K, V> {
 
     /// Has all entries expire at `deadline`.
     pub(crate) fn until(mut self, deadline: Deadline, clock: &Clock) -> Self {
+        if deadline == Deadline::NEVER {
+            return self;
+        }
         let timed = self.untimed(clock);
         self.timed = Some(Box::new(Timed {
             first: vec![deadline; timed.first.len()].into(),

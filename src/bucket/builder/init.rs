@@ -74,10 +74,7 @@ pub(super) fn begin<K: Key, V: Value, S: HashBuilder>(
             Init::Ready => Ok(Table::empty()),
             Init::Seed(pairs) => {
                 let table = Table::from_pairs(pairs, |key| hasher.hash_one(key));
-                Ok(match config.ttl {
-                    Some(ttl) => table.until(Deadline::after(clock, ttl), clock),
-                    None => table,
-                })
+                Ok(table.until(Deadline::of(clock, config.ttl), clock))
             }
             Init::Stop(reason) => Err(BuildError::Stopped { reason }),
         })

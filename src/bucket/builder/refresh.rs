@@ -9,11 +9,11 @@ use crate::{HashBuilder, Key, Value};
 impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// Has `filter` see what a reload brings before it is stored, and change it. Default: stored as it is.
     ///
-    /// It is given what the loader said of a key that is cached, and its answer counts instead; it is not asked where a
-    /// call of the loader failed as a whole. To
-    /// keep what is cached, answer [`Unchanged`](Outcome::Unchanged), or [`Ignore`](Outcome::Ignore) to hand the new
-    /// value to who waits for it; [`Absent`](Outcome::Absent) removes the key. Loads of what is not cached pass it
-    /// by, and so do whole datasets. It runs on the loader's thread; a panic of it is a failed reload.
+    /// It is given what the loader said of a key that is cached, and its answer counts instead; it is not asked where
+    /// a call of the loader failed as a whole. To keep what is cached, answer [`Unchanged`](Outcome::Unchanged), or
+    /// [`Ignore`](Outcome::Ignore) to hand the new value to who waits for it; [`Absent`](Outcome::Absent) removes the
+    /// key. Loads of what is not cached pass it by, and so do whole datasets. It runs on the loader's thread; a panic
+    /// of it is a failed reload.
     ///
     /// ```
     /// use larder::Outcome;
