@@ -8,6 +8,7 @@ mod init;
 mod loaders;
 mod refresh;
 mod ttl;
+mod weight;
 
 use std::fmt;
 use std::time::Duration;
@@ -16,7 +17,7 @@ pub use self::init::Init;
 
 use super::Bucket;
 use super::core::Core;
-use crate::clock::Clock;
+use crate::clock::{Clock, Idle};
 use crate::config::{Config, refuse};
 use crate::error::BuildError;
 use crate::events::{Event, Events, Observer};
@@ -29,7 +30,7 @@ use crate::refresh::dumps::Dumper;
 use crate::refresh::worker::Refresher;
 use crate::refresh::{Validate, Validators};
 use crate::stats::Counters;
-use crate::store::Store;
+use crate::store::{Store, Weigher};
 use crate::sync::Arc;
 use crate::table::Table;
 use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
@@ -49,6 +50,10 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `refresh_jitter` | 0.1 of the interval |
 /// | `dataset_min_count`, `dataset_max_change` | none: any dataset is taken |
 /// | `ttl` | none: values never expire |
+/// | `max_weight` | none: everything is kept |
+/// | `weigher` | each entry weighs 1 |
+/// | `when_full` | new values are refused |
+/// | `time_to_idle` | none: what is not read stays |
 /// | `max_stale` | none: old values are served for ever |
 /// | `exists_absent_for` | none: the hook is asked again |
 /// | `exists_capacity` | 100 000 keys |
@@ -70,6 +75,7 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     hasher: S,
     init: Option<init::InitFn<K, V>>,
     refresh_filter: Option<RefreshFilter<K, V>>,
+    weigher: Option<Weigher<K, V>>,
     #[cfg(feature = "dump")]
     dump: Option<dump::DumpOptions<K, V>>,
 }
@@ -89,6 +95,7 @@ impl<K: Key, V: Value> Builder<K, V> {
             hasher: DefaultHashBuilder::default(),
             init: None,
             refresh_filter: None,
+            weigher: None,
             #[cfg(feature = "dump")]
             dump: None,
         }
@@ -113,6 +120,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             hasher,
             init: self.init,
             refresh_filter: self.refresh_filter,
+            weigher: self.weigher,
             #[cfg(feature = "dump")]
             dump: self.dump,
         }
@@ -190,11 +198,14 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// [`BuildError`], naming the option whose value makes no sense, or the thread that could not be
     /// started; [`Stopped`](BuildError::Stopped) if [`init`](Self::init) says so. Threads that were started already
     /// are ended again.
-    pub fn build(self) -> Result<Bucket<K, V, S>, BuildError> {
+    pub fn build(mut self) -> Result<Bucket<K, V, S>, BuildError> {
         if self.name.is_empty() {
             refuse("name", "empty", "at least one character")?;
         }
         self.config.check()?;
+        weight::check(&self.config, self.weigher.is_some())?;
+        let limits = self.limits();
+        let idle = self.config.time_to_idle.map(Idle::after);
         let source = match (self.bulk_loader, self.loader) {
             (Some(bulk), _) => Source::Bulk(bulk),
             (None, Some(single)) => Source::Single(single),
@@ -234,7 +245,17 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             (None, Some(init)) => init::begin(init, &self.hasher, (&clock, &config), &events)?,
             (None, None) => Table::empty(),
         };
-        let store = Store::holding(table, self.hasher, clock.clone());
+        let table = match &limits {
+            None => table,
+            Some(limits) => {
+                let hash_of = |key: &K| self.hasher.hash_one(key);
+                let (table, gone) =
+                    limits.fitted(limits.weighed(table), limits.limit, &clock, hash_of);
+                Counters::add(&stats.evicted, gone);
+                table
+            }
+        };
+        let store = Store::holding(table, self.hasher, clock.clone(), limits, idle);
         let store = Arc::new(store);
         let exists = self.exists.map(|ask| {
             let (time, most) = (config.exists_absent_for, config.exists_capacity);

@@ -9,6 +9,7 @@ use crate::contain::contained;
 use crate::error::{Error, ErrorKind};
 use crate::events::Event;
 use crate::loader::Outcome;
+use crate::stats::Counters;
 use crate::store::{Content, Failed, Installed};
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
@@ -100,8 +101,11 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     fn store_extra(&self, key: K, outcome: Outcome<V>, number: u64) {
         let stored = contained(|| {
             let content = match outcome {
-                Outcome::Value(value) => self.lasting(value, self.ttl),
-                Outcome::Expiring(value, ttl) => self.lasting(value, Some(ttl)),
+                Outcome::Value(value) => self.lasting(&key, value, self.ttl, None),
+                Outcome::Expiring(value, ttl) => self.lasting(&key, value, Some(ttl), None),
+                Outcome::Stored { value, ttl, weight } => {
+                    self.lasting(&key, value, ttl.or(self.ttl), weight)
+                }
                 Outcome::Ignore(_) | Outcome::Unchanged | Outcome::Absent | Outcome::Failed(_) => {
                     return;
                 }
@@ -191,12 +195,12 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             }
             installed
         };
-        let keep = |value: V, ttl: Option<Duration>| {
+        let keep = |value: V, ttl: Option<Duration>, weight: Option<u64>| {
             if flight.stays_unsaved() {
                 return Answer::Ignored(value);
             }
-            match install(self.lasting(value.clone(), ttl)) {
-                Installed::Off => Answer::Ignored(value),
+            match install(self.lasting(flight.key(), value.clone(), ttl, weight)) {
+                Installed::Off | Installed::Refused => Answer::Ignored(value),
                 Installed::Stored | Installed::Superseded => Answer::Loaded(value),
             }
         };
@@ -206,8 +210,11 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         };
         match outcome {
             Outcome::Unchanged => self.still_good(flight, number),
-            Outcome::Value(value) => keep(value, flight.ttl.or(self.ttl)),
-            Outcome::Expiring(value, ttl) => keep(value, Some(ttl)),
+            Outcome::Value(value) => keep(value, flight.ttl.or(self.ttl), None),
+            Outcome::Expiring(value, ttl) => keep(value, Some(ttl), None),
+            Outcome::Stored { value, ttl, weight } => {
+                keep(value, ttl.or(flight.ttl).or(self.ttl), weight)
+            }
             Outcome::Ignore(value) => Answer::Ignored(value),
             Outcome::Absent => {
                 self.found_gone(flight);
@@ -238,14 +245,28 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         flight.answer(answer, &self.stats);
     }
 
-    /// A value that is to live so long from now on, or for ever.
-    fn lasting(&self, value: V, ttl: Option<Duration>) -> Content<V> {
-        Content::until(value, Deadline::of(&self.clock, ttl))
+    /// A value that is to live so long from now on, or for ever, of this weight or what the weigher says.
+    fn lasting(&self, key: &K, value: V, ttl: Option<Duration>, weight: Option<u64>) -> Content<V> {
+        let content = Content::until(value, Deadline::of(&self.clock, ttl));
+        match weight {
+            Some(weight) => content.weighing(weight),
+            None => self.store.weighed(key, content),
+        }
     }
 
     fn count(&self, installed: Installed) {
-        if installed == Installed::Superseded {
-            self.stats.superseded();
+        match installed {
+            Installed::Superseded => self.stats.superseded(),
+            Installed::Refused => self.refused(1),
+            Installed::Stored | Installed::Off => {}
+        }
+    }
+
+    /// There was no room for so many values.
+    pub(crate) fn refused(&self, values: usize) {
+        Counters::add(&self.stats.refused, values);
+        if let Some(limit) = self.store.told_full() {
+            self.events.send(Event::Full { limit });
         }
     }
 }

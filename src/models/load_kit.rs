@@ -278,11 +278,11 @@ impl Kit {
     }
 
     pub(super) fn set(&self, key: u8, value: u64) {
-        self.store.write(hash(key), key, Some(value));
+        let _ = self.store.write(hash(key), key, Some(value));
     }
 
     pub(super) fn invalidate(&self, key: u8) {
-        self.store.write(hash(key), key, None);
+        let _ = self.store.write(hash(key), key, None);
     }
 
     /// Every key that the source was asked for, in order.

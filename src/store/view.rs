@@ -3,10 +3,11 @@
 use std::borrow::Borrow;
 use std::time::SystemTime;
 
+use super::budget::Budget;
 use super::echo::Echo;
 use super::gate::Gate;
-use super::overlay::{Overlay, Write};
-use crate::clock::{Clock, Deadline};
+use super::overlay::{Lives, Overlay, Write};
+use crate::clock::Deadline;
 use crate::sync::Arc;
 use crate::table::{NoHit, Table};
 
@@ -42,7 +43,9 @@ pub(crate) struct View<K, V> {
     /// Whether anything is stored under this view. If not, it holds nothing.
     pub(crate) caching: bool,
     /// By which values expire.
-    pub(crate) clock: Clock,
+    pub(crate) lives: Lives,
+    /// How much may be held, where that is limited, and how much is.
+    pub(crate) budget: Option<Arc<Budget>>,
 }
 
 pub(crate) struct Sealed<K, V> {
@@ -70,7 +73,8 @@ impl<K, V> Clone for View<K, V> {
             floor: self.floor,
             echo: self.echo.clone(),
             caching: self.caching,
-            clock: self.clock.clone(),
+            lives: self.lives.clone(),
+            budget: self.budget.clone(),
         }
     }
 }
@@ -136,7 +140,7 @@ impl<K: Eq, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        if self.current.table.is_timed() {
+        if self.current.table.is_watched() {
             return self.get_timed(why, hash, key);
         }
         match self.current.table.find_first(why, key) {
@@ -152,7 +156,24 @@ impl<K: Eq, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
+        if self.current.table.is_touched() {
+            return self.get_touched(why, hash, key);
+        }
         match self.current.table.find_first_timed(why, key) {
+            Some((value, false)) => Some(value),
+            _ => self.beyond_hit(hash, key).value(),
+        }
+    }
+
+    /// Apart, for its registers, of what only expires.
+    #[cold]
+    #[inline(never)]
+    fn get_touched<Q>(&self, why: NoHit, hash: u64, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        match self.current.table.find_first_touched(why, key) {
             Some((value, false)) => Some(value),
             _ => self.beyond_hit(hash, key).value(),
         }
@@ -195,7 +216,7 @@ impl<K: Eq, V> View<K, V> {
         match found {
             Some((value, false)) => Found::Table(value),
             _ => match (self.overlaid(hash, key), found) {
-                (Some(write), _) => Found::Overlay(write.value(&self.clock)),
+                (Some(write), _) => Found::Overlay(write.read(&self.lives)),
                 (None, Some((value, _))) => Found::Table(value),
                 (None, None) => Found::Nothing,
             },
@@ -224,12 +245,16 @@ impl<K: Eq, V> View<K, V> {
         self.get(hash, key).cloned()
     }
 
+    /// Whether a key has a value. Touches nothing.
     pub(crate) fn is_present<Q>(&self, hash: u64, key: &Q) -> bool
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.look(hash, key).value().is_some()
+        match self.overlaid(hash, key) {
+            Some(write) => write.value(&self.lives).is_some(),
+            None => self.current.table.find_any(hash, key).is_some(),
+        }
     }
 
     /// Whether the key is nowhere, not even as a tombstone. `not_in` is the epoch of a table that is known not to
@@ -253,10 +278,20 @@ impl<K: Eq, V> View<K, V> {
         Q: Eq + ?Sized,
     {
         let expires = match self.overlaid(hash, key) {
-            Some(write) => write.value(&self.clock).map(|_| write.content().expires),
+            Some(write) => write.value(&self.lives).map(|_| write.content().expires),
+            None if self.current.table.find_any(hash, key).is_none() => None,
             None => self.current.table.deadline_of(hash, key),
         };
-        expires.filter(|expires| !expires.is_over(&self.clock))
+        expires.filter(|expires| !expires.is_over(&self.lives.clock))
+    }
+
+    /// What the value of a key weighs, in a bucket with a limit.
+    pub(crate) fn weight(&self, hash: u64, key: &K) -> u64 {
+        match self.overlaid(hash, key) {
+            _ if self.budget.is_none() => 0,
+            Some(write) => write.content().weight.get(),
+            None => self.current.table.weight(hash, key),
+        }
     }
 
     /// The newest write of the key in the overlays.

@@ -47,10 +47,15 @@ impl Timed {
 }
 
 impl<K, V> Table<K, V> {
-    /// Whether any of its entries expires.
+    /// Whether any of its entries expires, or reads are to touch them.
     #[inline(always)]
-    pub(crate) fn is_timed(&self) -> bool {
-        self.timed.is_some()
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched
+    }
+
+    /// Whether an entry has expired by then, or was not touched for too long. Touches nothing.
+    pub(super) fn is_gone(&self, at: At, now: Tick) -> bool {
+        self.deadline(at).is_past(now) || self.is_idle(at, now)
     }
 
     /// [`find_first`](Self::find_first) where entries expire.
@@ -77,7 +82,7 @@ impl<K, V> Table<K, V> {
         Q: Eq + ?Sized,
     {
         let at = self.place_of(hash, key)?;
-        if self.is_over(at) {
+        if self.is_over(at) || !self.touch(at) {
             return None;
         }
         let marked = match at {
@@ -98,7 +103,7 @@ impl<K, V> Table<K, V> {
         Q: Eq + ?Sized,
     {
         let at = self.place_of(hash, key)?;
-        if self.deadline(at).is_past(now) {
+        if self.is_gone(at, now) {
             return None;
         }
         let (_, value) = self.entry(at)?;
@@ -131,9 +136,10 @@ impl<K, V> Table<K, V> {
 
     /// Now, for a table whose entries may expire.
     pub(crate) fn now(&self) -> Tick {
-        self.timed
-            .as_ref()
-            .map_or_else(Tick::default, |timed| timed.clock.coarse())
+        let clock = self.timed.as_ref().map(|timed| &timed.clock);
+        clock
+            .or_else(|| self.idle_clock())
+            .map_or_else(Tick::default, Clock::coarse)
     }
 
     /// When the first of its entries expires, if one ever does.
@@ -145,7 +151,7 @@ impl<K, V> Table<K, V> {
 
     /// How many entries, also marked ones, have not expired by then.
     pub(crate) fn len_at(&self, now: Tick) -> usize {
-        if !self.earliest().is_past(now) {
+        if !self.earliest().is_past(now) && self.idle_clock().is_none() {
             return self.len();
         }
         self.iter_at(now).count()
@@ -159,16 +165,17 @@ impl<K, V> Table<K, V> {
     pub(crate) fn entries_at(&self, now: Tick) -> impl Iterator<Item = (&K, &V, Deadline)> {
         self.places().filter_map(move |(at, (key, value))| {
             let deadline = self.deadline(at);
-            (!deadline.is_past(now)).then_some((key, value, deadline))
+            (!self.is_gone(at, now)).then_some((key, value, deadline))
         })
     }
 
-    /// The keys of entries that have expired by then.
+    /// The keys of entries that have expired by then, and of those that were not touched for too long, which are over
+    /// from now on.
     pub(crate) fn expired_at(&self, now: Tick) -> impl Iterator<Item = &K> {
-        let none = !self.earliest().is_past(now);
+        let none = !self.earliest().is_past(now) && self.idle_clock().is_none();
         let places = (!none).then(|| self.places()).into_iter().flatten();
         places
-            .filter(move |&(at, _)| self.deadline(at).is_past(now))
+            .filter(move |&(at, _)| self.deadline(at).is_past(now) || self.end_idle(at, now))
             .map(|(_, (key, _))| key)
     }
 
@@ -215,7 +222,9 @@ impl<K, V> Table<K, V> {
         let mut timed = self.untimed(clock);
         if old.timed.is_some() {
             for (at, (key, _)) in self.places() {
-                timed.set(at, old.deadline_there(at, key, &hash_of));
+                let before = old.place_there(at, key, &hash_of);
+                let deadline = before.map_or(Deadline::NEVER, |at| old.deadline(at));
+                timed.set(at, deadline);
             }
         }
         for (hash, key, deadline) in changed {
@@ -227,8 +236,8 @@ impl<K, V> Table<K, V> {
         self.timed_now()
     }
 
-    /// When a key expires that is probably in this place, as most are whose block was copied.
-    fn deadline_there(&self, at: At, key: &K, hash_of: impl Fn(&K) -> u64) -> Deadline
+    /// Where a key is that is probably in this place, as most are whose block was copied.
+    pub(super) fn place_there(&self, at: At, key: &K, hash_of: impl Fn(&K) -> u64) -> Option<At>
     where
         K: Eq,
     {
@@ -236,10 +245,9 @@ impl<K, V> Table<K, V> {
             && self.first.entries().has(slot)
             && self.entry(at).is_some_and(|(there, _)| there == key)
         {
-            return self.deadline(at);
+            return Some(at);
         }
-        self.deadline_of(hash_of(key), key)
-            .unwrap_or(Deadline::NEVER)
+        self.place_of(hash_of(key), key)
     }
 
     fn untimed(&self, clock: &Clock) -> Timed {
@@ -264,6 +272,7 @@ impl<K, V> Table<K, V> {
             self.timed = None;
         } else {
             self.first.close();
+            self.watched = true;
         }
         self
     }
