@@ -14,7 +14,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod g1;
+mod g10;
+mod g10_evict;
 mod g11;
+mod g11_idle;
 mod g13;
 mod g2;
 mod g3;
