@@ -48,7 +48,11 @@ mod store_reads;
 #[cfg(larder_loom)]
 mod store_stale;
 #[cfg(larder_loom)]
+mod store_touch;
+#[cfg(larder_loom)]
 mod store_updates;
+#[cfg(larder_loom)]
+mod store_weight;
 #[cfg(larder_loom)]
 mod store_whole;
 #[cfg(larder_loom)]
