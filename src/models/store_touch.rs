@@ -55,7 +55,7 @@ fn touch_against_a_fold() {
 #[test]
 fn touch_against_a_late_read() {
     for folded in [true, false] {
-        run_model("touch_against_a_late_read", 60, move || {
+        run_model("touch_against_a_late_read", 30, move || {
             let (data, _folder, time) = nearly_idle(folded);
             let reader = spawn(&data, |data| data.peek(1));
             time.advance(TICK);

@@ -141,7 +141,10 @@ impl<K: Eq, V> View<K, V> {
         Q: Eq + ?Sized,
     {
         if self.current.table.is_watched() {
-            return self.get_timed(why, hash, key);
+            return match self.current.table.is_touched() {
+                false => self.get_timed(why, hash, key),
+                true => self.get_touched(why, hash, key),
+            };
         }
         match self.current.table.find_first(why, key) {
             Some((value, false)) => Some(value),
@@ -156,9 +159,6 @@ impl<K: Eq, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        if self.current.table.is_touched() {
-            return self.get_touched(why, hash, key);
-        }
         match self.current.table.find_first_timed(why, key) {
             Some((value, false)) => Some(value),
             _ => self.beyond_hit(hash, key).value(),
