@@ -5,12 +5,12 @@ use std::fmt;
 use std::hash::Hash;
 use std::time::Duration;
 
-use super::core::Core;
+use super::Bucket;
 use crate::error::{BoxError, Error};
 use crate::fetched::{Fetched, Origin};
 use crate::load::Keep;
 use crate::loader::Outcome;
-use crate::sync::Place;
+use crate::store::Store;
 use crate::{HashBuilder, Key, Value};
 
 /// A read with options of its own. See [`Bucket::call`](super::Bucket::call).
@@ -28,18 +28,16 @@ use crate::{HashBuilder, Key, Value};
 /// ```
 #[must_use]
 pub struct Call<'a, K: Key, V: Value, S: HashBuilder> {
-    core: &'a Core<K, V, S>,
-    place: Place,
+    bucket: &'a Bucket<K, V, S>,
     limit: Duration,
     keep: Keep,
 }
 
 impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
-    pub(super) fn new(core: &'a Core<K, V, S>, place: Place) -> Self {
+    pub(super) fn new(bucket: &'a Bucket<K, V, S>) -> Self {
         Self {
-            core,
-            place,
-            limit: core.config.wait_limit,
+            bucket,
+            limit: bucket.core.config.wait_limit,
             keep: Keep::USUAL,
         }
     }
@@ -99,6 +97,16 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         self
     }
 
+    #[inline(always)]
+    fn peek<Q>(&self, hash: u64, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let bucket = self.bucket;
+        Store::peek(&bucket.place, || &bucket.core.store, hash, key)
+    }
+
     /// As [`Bucket::get`](super::Bucket::get).
     #[inline]
     pub fn get<Q>(&self, key: &Q) -> Option<V>
@@ -106,10 +114,10 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.core.store.hash(key);
-        match self.core.store.peek(self.place, hash, key) {
+        let hash = self.bucket.hash(key);
+        match self.peek(hash, key) {
             Some(value) => Some(value),
-            None => self.core.load(hash, key, self.limit, self.keep),
+            None => self.bucket.core.load(hash, key, self.limit, self.keep),
         }
     }
 
@@ -124,10 +132,14 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.core.store.hash(key);
-        match self.core.store.peek(self.place, hash, key) {
+        let hash = self.bucket.hash(key);
+        match self.peek(hash, key) {
             Some(value) => Ok(Fetched::new(Some(value), Origin::Hit)),
-            None => self.core.loads.fetch(hash, key, self.limit, self.keep),
+            None => self
+                .bucket
+                .core
+                .loads
+                .fetch(hash, key, self.limit, self.keep),
         }
     }
 
@@ -137,7 +149,8 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
     {
-        self.core
+        self.bucket
+            .core
             .loads
             .get_many(keys.into_iter(), self.limit, self.keep)
     }
@@ -151,7 +164,8 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
     {
-        self.core
+        self.bucket
+            .core
             .loads
             .fetch_many(keys.into_iter(), self.limit, self.keep)
     }
@@ -176,10 +190,11 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         O: Into<Outcome<V>>,
         E: Into<BoxError>,
     {
-        let hash = self.core.store.hash(key);
-        match self.core.store.peek(self.place, hash, key) {
+        let hash = self.bucket.hash(key);
+        match self.peek(hash, key) {
             Some(value) => Ok(Fetched::new(Some(value), Origin::Hit)),
             None => self
+                .bucket
                 .core
                 .loads
                 .fetch_with(hash, key, self.limit, self.keep, |key| match load(key) {

@@ -274,7 +274,7 @@ impl Kit {
     }
 
     pub(super) fn peek(&self, key: u8) -> Option<u64> {
-        self.store.peek(self.store.place(), hash(key), &key)
+        Store::peek(&self.store.place(), || &*self.store, hash(key), &key)
     }
 
     pub(super) fn set(&self, key: u8, value: u64) {

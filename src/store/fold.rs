@@ -177,14 +177,15 @@ impl<K: Key, V: Value> Folder<K, V> {
             return;
         }
         if !fault::planted("views_kept_by_the_idle") {
-            store.cell.let_go(false);
+            store.cell.let_go();
         }
         self.retired.sweep();
     }
 
     /// The same when nothing will be published any more: nobody reads what threads keep.
     pub(crate) fn sweep_all<S>(&mut self, store: &Store<K, V, S>) {
-        store.cell.let_go(true);
+        store.cell.take_back();
+        store.cell.let_go();
         self.retired.sweep();
     }
 

@@ -18,6 +18,7 @@ mod build;
 mod entries;
 mod level;
 mod list;
+mod pages;
 mod patch;
 mod place;
 mod shape;
