@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Validators;
 use super::control::Control;
+use super::{Dataset, Validators};
 use crate::clock::Deadline;
 use crate::contain::contained;
 use crate::error::Error;
@@ -88,8 +88,14 @@ impl<K: Key, V: Value> Fetcher<K, V> {
         let _running = Running::enter()?;
         contained(|| {
             let pairs = self.loader.load_all().map_err(Error::load)?;
-            let table = Table::from_pairs(pairs, |key| store.hash(key));
-            self.validators.check(&table, self.previous(store))?;
+            let mut count = 0;
+            let counted = pairs.inspect(|_| count += 1);
+            let table = Table::from_pairs(counted, |key| store.hash(key));
+            self.validators.check(&Dataset {
+                table: &table,
+                pairs: count,
+                previous: self.previous(store),
+            })?;
             let clock = store.clock();
             Ok(table.until(Deadline::of(clock, self.ttl), clock))
         })?
