@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::control::{Control, Reply, Requests};
+use super::control::{Control, Fetched, Reply, Requests};
 use super::dataset::Fetcher;
 use super::schedule::{Schedule, quiet_fold_due};
 use crate::clock::Clock;
@@ -15,7 +15,6 @@ use crate::stats::Counters;
 use crate::store::Store;
 use crate::store::fold::Folder;
 use crate::sync::{Arc, fault};
-use crate::table::Table;
 use crate::{HashBuilder, Key, Value};
 
 /// How often replaced tables are looked at that a reader or a snapshot still holds.
@@ -273,7 +272,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         }
     }
 
-    fn end_dataset(&mut self, fetch: u64, dataset: Result<Table<K, V>, Error>) {
+    fn end_dataset(&mut self, fetch: u64, dataset: Fetched<K, V>) {
         // Else the bucket was cleared while it was being fetched: what it held then must not return.
         let any = fault::planted("any_dataset_will_do");
         let awaited =
@@ -286,8 +285,8 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         else {
             return;
         };
-        let published = dataset.and_then(|table| {
-            self.contained(|this| this.folder.publish_dataset(&this.store, table))
+        let published = dataset.and_then(|dataset| {
+            self.contained(|this| this.folder.publish_dataset(&this.store, dataset))
         });
         if published.is_ok() {
             self.forget_absences();

@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::time::SystemTime;
 
+use super::derived::Derivations;
 use super::echo::Echo;
 use super::gate::Gate;
 use super::overlay::{Overlay, Write};
@@ -16,6 +17,9 @@ pub(crate) struct Generation<K, V> {
     pub(crate) epoch: u64,
     /// The view's, when it was published. A view with a higher one is about to replace what is in the table.
     pub(crate) floor: u64,
+    /// What was derived from the dataset that this is of, if it is of one. As that was fetched: what was written since
+    /// is in the table only.
+    pub(crate) derived: Option<Arc<Derivations>>,
     pub(crate) published_at: SystemTime,
 }
 

@@ -15,6 +15,7 @@
 mod common;
 
 mod datasets;
+mod derived;
 mod exists;
 mod options;
 mod reloads;

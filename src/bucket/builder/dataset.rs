@@ -1,9 +1,10 @@
-//! What must hold of a dataset before it is published.
+//! What must hold of a dataset before it is published, and what is derived from it.
 
 use super::Builder;
+use crate::bucket::Derived;
 use crate::config::{Config, refuse};
 use crate::error::{BoxError, BuildError};
-use crate::refresh::Dataset;
+use crate::refresh::{Dataset, Deriver};
 use crate::{HashBuilder, Key, Value};
 
 impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
@@ -74,16 +75,37 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         self.validators.push(Box::new(validate));
         self
     }
+
+    /// Has `derived` made of each dataset, and published with it in one swap. Any number may be given, each once; one
+    /// may be given to several buckets. Default: none.
+    ///
+    /// All of it is said at [`Derived`].
+    #[doc(alias = "view")]
+    #[doc(alias = "index_by")]
+    pub fn derive<T: Send + Sync + 'static>(mut self, derived: &Derived<K, V, T>) -> Self {
+        self.derivers.push(derived.deriver().clone());
+        self
+    }
 }
 
 /// # Errors
 ///
-/// An option without what it is for.
-pub(super) fn check(config: &Config, has_own: bool, given: bool) -> Result<(), BuildError> {
+/// An option without what it is for, or given twice.
+pub(super) fn check<K, V>(
+    config: &Config,
+    (has_own, derivers): (bool, &[Deriver<K, V>]),
+    given: bool,
+) -> Result<(), BuildError> {
+    let mut numbers: Vec<_> = derivers.iter().map(Deriver::number).collect();
+    numbers.sort_unstable();
+    if numbers.windows(2).any(|pair| pair[0] == pair[1]) {
+        refuse("derive", "the same twice", "given once for each")?;
+    }
     let options = [
         ("dataset_min_count", config.dataset_min_count.is_some()),
         ("dataset_max_change", config.dataset_max_change.is_some()),
         ("validate_dataset", has_own),
+        ("derive", !derivers.is_empty()),
     ];
     for (option, _) in options.into_iter().filter(|(_, is_set)| *is_set && !given) {
         let range = "left out in a bucket without a dataset loader";
