@@ -47,6 +47,7 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `wait_limit` | 5 s |
 /// | `refresh_every` | never by itself |
 /// | `refresh_jitter` | 0.1 of the interval |
+/// | `refresh_retry` | none: a refresh that failed is tried again at the next interval |
 /// | `dataset_min_count`, `dataset_max_change` | none: any dataset is taken |
 /// | `ttl` | none: values never expire |
 /// | `max_stale` | none: old values are served for ever |
@@ -207,6 +208,9 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             let range = "left out in a bucket without a loader";
             if self.config.refresh_every.is_some() {
                 refuse("refresh_every", "set", range)?;
+            }
+            if self.config.refresh_retry.is_some() {
+                refuse("refresh_retry", "set", range)?;
             }
             if self.config.max_stale.is_some() {
                 refuse("max_stale", "set", range)?;

@@ -38,8 +38,8 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// An error refuses the dataset: what is cached stays, for ever or up to [`max_stale`](Self::max_stale), and the
     /// refresh has failed with [`ErrorKind::Refused`](crate::ErrorKind::Refused) and with this error as its source.
     /// It is counted in [`Stats::datasets_refused`](crate::Stats::datasets_refused), told as
-    /// [`Event::RefreshFailed`](crate::Event::RefreshFailed), and tried again at the next interval. The first dataset
-    /// of a bucket may be refused as well: then the bucket is as it was.
+    /// [`Event::RefreshFailed`](crate::Event::RefreshFailed), and tried again at the next interval, or when
+    /// [`refresh_retry`](Self::refresh_retry) says. The first dataset of a bucket may be refused as well: then the bucket is as it was.
     ///
     /// A panic is contained, and the refresh has failed with [`ErrorKind::Panicked`](crate::ErrorKind::Panicked).
     ///
