@@ -185,7 +185,8 @@ impl<K: Eq, V> View<K, V> {
         self.beyond_table(found, hash, key)
     }
 
-    #[inline]
+    /// Always inlined, and what it asks with it: a read of what is absent takes an eighth more by calls.
+    #[inline(always)]
     fn beyond_table<'a, Q>(
         &'a self,
         found: Option<(&'a V, bool)>,
@@ -264,6 +265,7 @@ impl<K: Eq, V> View<K, V> {
     }
 
     /// The newest write of the key in the overlays.
+    #[inline(always)]
     pub(crate) fn overlaid<Q>(&self, hash: u64, key: &Q) -> Option<&Write<V>>
     where
         K: Borrow<Q>,
@@ -274,6 +276,7 @@ impl<K: Eq, V> View<K, V> {
             .or_else(|| self.under_active(hash, key))
     }
 
+    #[inline(always)]
     pub(crate) fn under_active<Q>(&self, hash: u64, key: &Q) -> Option<&Write<V>>
     where
         K: Borrow<Q>,
