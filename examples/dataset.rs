@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .derive(&by_team)
         .dataset_min_count(1)
         .refresh_every(Duration::from_secs(100))
-        .refresh_retry(Duration::from_secs(1), Duration::from_secs(60))
+        .refresh_retry(Duration::from_secs(10), Duration::from_secs(600))
         .build()?;
     // Built at once, and from then on at every interval.
     cache.refresh().wait(PATIENCE)?;
@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{id}: {item:?}");
     }
 
-    // A dataset that cannot be right, or cannot be had: the old one stays, and the next try comes in a second.
+    // A dataset that cannot be right, or cannot be had: the old one stays, and the next try comes in ten seconds.
     for kind in [ErrorKind::Refused, ErrorKind::Load] {
         let error = cache.refresh().wait(PATIENCE).err().ok_or("it was taken")?;
         println!("kept: {error}");
