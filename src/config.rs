@@ -21,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) refresh_every: Option<Duration>,
     /// A tenth of the interval, so that fifty instances do not ask the source at once.
     pub(crate) refresh_jitter: f64,
+    /// None: the interval is what the source was said to bear.
+    pub(crate) refresh_retry: Option<(Duration, Duration)>,
     /// None: a value lives until something else is said.
     pub(crate) ttl: Option<Duration>,
     /// None: a value that is old is better than none, until the user says otherwise.
@@ -53,6 +55,7 @@ impl Default for Config {
             wait_limit: Duration::from_secs(5),
             refresh_every: None,
             refresh_jitter: 0.1,
+            refresh_retry: None,
             ttl: None,
             max_stale: None,
             exists_absent_for: None,
@@ -96,6 +99,14 @@ impl Config {
         time("wait_limit", self.wait_limit, false)?;
         if let Some(interval) = self.refresh_every {
             time("refresh_every", interval, false)?;
+        }
+        if let Some((first, most)) = self.refresh_retry {
+            time("refresh_retry", first, false)?;
+            time("refresh_retry", most, false)?;
+            if most < first {
+                let range = "a first wait, and a longest that is no less";
+                return refuse("refresh_retry", format!("{first:?}, {most:?}"), range);
+            }
         }
         if let Some(ttl) = self.ttl {
             time("ttl", ttl, false)?;
@@ -162,7 +173,7 @@ mod tests {
     #[test]
     fn each_impossible_value_is_refused_by_name() {
         type Spoil = fn(&mut Config);
-        let cases: [(&str, Spoil); 20] = [
+        let cases: [(&str, Spoil); 23] = [
             ("batch_size", |c| c.batch_size = 0),
             ("queue_capacity", |c| c.queue_capacity = 0),
             ("loader_threads", |c| c.loader_threads = 0),
@@ -170,6 +181,15 @@ mod tests {
             ("wait_limit", |c| c.wait_limit = Duration::ZERO),
             ("wait_limit", |c| c.wait_limit = Duration::MAX),
             ("refresh_every", |c| c.refresh_every = Some(Duration::ZERO)),
+            ("refresh_retry", |c| {
+                c.refresh_retry = Some((Duration::ZERO, Duration::from_secs(1)));
+            }),
+            ("refresh_retry", |c| {
+                c.refresh_retry = Some((Duration::from_secs(1), Duration::MAX));
+            }),
+            ("refresh_retry", |c| {
+                c.refresh_retry = Some((Duration::from_secs(2), Duration::from_secs(1)));
+            }),
             ("max_stale", |c| c.max_stale = Some(Duration::ZERO)),
             ("max_stale", |c| c.max_stale = Some(Duration::MAX)),
             ("ttl", |c| c.ttl = Some(Duration::ZERO)),

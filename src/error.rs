@@ -41,8 +41,9 @@ pub enum ErrorKind {
     /// The call would have to wait, and was made by code that the bucket runs in the middle of a
     /// write: an `Eq` or a `Drop` of a key or value.
     Reentrant,
-    /// A dataset was fetched and not taken: see [`source`](StdError::source), and
-    /// [`Builder::validate_dataset`](crate::Builder::validate_dataset).
+    /// A dataset was fetched and not taken: see [`source`](StdError::source),
+    /// [`Builder::validate_dataset`](crate::Builder::validate_dataset) and
+    /// [`Derived::or_refuse`](crate::Derived::or_refuse).
     Refused,
     /// The answer did not come in time. The load goes on, and its value is stored when it comes.
     Timeout,

@@ -27,6 +27,7 @@
 //! * [`Snapshot`]: a consistent view that never changes.
 //! * [`Loader`], [`BulkLoader`], [`DatasetLoader`]: where values come from; closures do as well.
 //!   [`Dataset`] is what a validator sees of the last.
+//! * [`Derived`]: what is made of each dataset and published with it, such as a [`List`] or an [`Index`].
 //! * [`Error`] and [`BuildError`]: what can go wrong.
 //!
 //! # Features
@@ -62,7 +63,10 @@ mod table;
 
 use std::hash::{BuildHasher, Hash};
 
-pub use bucket::{Bucket, Builder, Call, Init, Iter, Reader, RefreshTicket, Snapshot, Ticket, Ttl};
+pub use bucket::{
+    Bucket, Builder, Call, Derived, Index, Init, Iter, List, Reader, RefreshTicket, Snapshot,
+    Ticket, Ttl,
+};
 pub use clock::{Clock, ManualClock};
 #[cfg(feature = "dump")]
 pub use dump::{DumpError, DumpErrorKind, DumpReport};

@@ -27,7 +27,7 @@ use crate::refresh::dataset::Fetcher;
 #[cfg(feature = "dump")]
 use crate::refresh::dumps::Dumper;
 use crate::refresh::worker::Refresher;
-use crate::refresh::{Validate, Validators};
+use crate::refresh::{Deriver, Validate, Validators};
 use crate::stats::Counters;
 use crate::store::Store;
 use crate::sync::Arc;
@@ -47,6 +47,7 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `wait_limit` | 5 s |
 /// | `refresh_every` | never by itself |
 /// | `refresh_jitter` | 0.1 of the interval |
+/// | `refresh_retry` | none: a refresh that failed is tried again at the next interval |
 /// | `dataset_min_count`, `dataset_max_change` | none: any dataset is taken |
 /// | `ttl` | none: values never expire |
 /// | `max_stale` | none: old values are served for ever |
@@ -64,6 +65,7 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     bulk_loader: Option<Box<dyn BulkLoader<K, V>>>,
     dataset_loader: Option<Box<dyn DatasetLoader<K, V>>>,
     validators: Vec<Validate<K, V>>,
+    derivers: Vec<Deriver<K, V>>,
     exists: Option<Ask<K>>,
     observer: Option<Observer>,
     clock: Clock,
@@ -83,6 +85,7 @@ impl<K: Key, V: Value> Builder<K, V> {
             bulk_loader: None,
             dataset_loader: None,
             validators: Vec::new(),
+            derivers: Vec::new(),
             exists: None,
             observer: None,
             clock: Clock::system(),
@@ -107,6 +110,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             bulk_loader: self.bulk_loader,
             dataset_loader: self.dataset_loader,
             validators: self.validators,
+            derivers: self.derivers,
             exists: self.exists,
             observer: self.observer,
             clock: self.clock,
@@ -205,12 +209,15 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             if self.config.refresh_every.is_some() {
                 refuse("refresh_every", "set", range)?;
             }
+            if self.config.refresh_retry.is_some() {
+                refuse("refresh_retry", "set", range)?;
+            }
             if self.config.max_stale.is_some() {
                 refuse("max_stale", "set", range)?;
             }
         }
-        let has_own = !self.validators.is_empty();
-        dataset::check(&self.config, has_own, self.dataset_loader.is_some())?;
+        let set = (!self.validators.is_empty(), &*self.derivers);
+        dataset::check(&self.config, set, self.dataset_loader.is_some())?;
         exists::check(&self.config, self.exists.is_some(), &source)?;
         let (config, clock) = (self.config, self.clock);
         let stats = Arc::new(Counters::default());
@@ -256,9 +263,10 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             max_change: config.dataset_max_change,
             own: self.validators,
         };
-        let fetcher = self
-            .dataset_loader
-            .map(|loader| Arc::new(Fetcher::new(loader, validators, config.ttl)));
+        let fetcher = self.dataset_loader.map(|loader| {
+            let fetcher = Fetcher::new(loader, validators, config.ttl);
+            Arc::new(fetcher.deriving(self.derivers))
+        });
         let refresher = Refresher::new(
             Arc::clone(&store),
             Arc::clone(&loads),

@@ -3,6 +3,7 @@
 mod builder;
 mod call;
 mod core;
+mod derived;
 #[cfg(feature = "dump")]
 mod dump;
 mod expiry;
@@ -29,6 +30,7 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 
 pub use self::builder::{Builder, Init};
 pub use self::call::Call;
+pub use self::derived::{Derived, Index, List};
 pub use self::expiry::Ttl;
 pub use self::reader::Reader;
 pub use self::snapshot::{Iter, Snapshot};

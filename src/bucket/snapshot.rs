@@ -61,6 +61,16 @@ impl<K: Key, V: Value, S: HashBuilder> Snapshot<K, V, S> {
         self.generation.table.find_at(hash, key, self.taken)
     }
 
+    /// Those of these keys that are in it, with their values.
+    pub(super) fn among<'a>(&'a self, keys: &'a [K]) -> impl Iterator<Item = (&'a K, &'a V)> {
+        keys.iter()
+            .filter_map(|key| self.get(key).map(|value| (key, value)))
+    }
+
+    pub(super) fn generation(&self) -> &Generation<K, V> {
+        &self.generation
+    }
+
     /// All pairs, in an order that is the same at each call.
     #[must_use]
     pub fn iter(&self) -> Iter<'_, K, V> {

@@ -38,7 +38,7 @@ pub(crate) use self::flight::{Flight, Keep};
 pub(crate) use self::promise::Promise;
 pub(crate) use self::request::Requested;
 pub(crate) use self::runner::Running;
-pub(crate) use self::sweep::Sweep;
+pub(crate) use self::sweep::{Sweep, Swept};
 
 /// Where values come from.
 pub(crate) enum Source<K, V> {

@@ -74,3 +74,26 @@ where
         Ok(Box::new(pairs.into_iter()))
     }
 }
+
+/// A closure that loads the whole dataset as items, and one that tells an item's key, as a [`DatasetLoader`].
+pub(crate) struct ItemsFn<F, D, I, E>(F, D, Types<(I, E)>);
+
+impl<F, D, I, E> ItemsFn<F, D, I, E> {
+    pub(crate) fn new(fetch: F, id: D) -> Self {
+        Self(fetch, id, PhantomData)
+    }
+}
+
+impl<K, V, F, D, I, E> DatasetLoader<K, V> for ItemsFn<F, D, I, E>
+where
+    F: Fn() -> Result<I, E> + Send + Sync + 'static,
+    D: Fn(&V) -> K + Send + Sync + 'static,
+    I: IntoIterator<Item = V> + 'static,
+    I::IntoIter: 'static,
+    E: Into<BoxError> + 'static,
+{
+    fn load_all(&self) -> Result<Box<dyn Iterator<Item = (K, V)> + '_>, BoxError> {
+        let items = (self.0)().map_err(Into::into)?.into_iter();
+        Ok(Box::new(items.map(|item| ((self.1)(&item), item))))
+    }
+}

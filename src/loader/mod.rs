@@ -5,7 +5,7 @@ mod outcome;
 
 use crate::error::BoxError;
 
-pub(crate) use self::closure::{BulkFn, DatasetFn, LoadFn};
+pub(crate) use self::closure::{BulkFn, DatasetFn, ItemsFn, LoadFn};
 pub use self::outcome::Outcome;
 
 /// Loads one key.

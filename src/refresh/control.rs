@@ -2,14 +2,14 @@
 
 use crate::error::Error;
 use crate::load::Promise;
+use crate::store::Built;
 use crate::sync::{Arc, Mutex, Parker, fault};
-use crate::table::Table;
 
 /// An answer that comes later.
 pub(crate) type Reply<T> = Arc<Promise<Result<T, Error>>>;
 
-/// A dataset, built into a table, or why there is none.
-pub(crate) type Fetched<K, V> = Result<Table<K, V>, Error>;
+/// A dataset, ready to be published, or why there is none.
+pub(crate) type Fetched<K, V> = Result<Built<K, V>, Error>;
 
 /// Requests to the refresher, and the bell that wakes it.
 pub(crate) struct Control<K, V> {

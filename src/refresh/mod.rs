@@ -6,6 +6,7 @@
 
 pub(crate) mod control;
 pub(crate) mod dataset;
+mod derive;
 #[cfg(feature = "dump")]
 pub(crate) mod dumps;
 mod schedule;
@@ -14,5 +15,6 @@ mod validate;
 mod whole;
 pub(crate) mod worker;
 
+pub(crate) use self::derive::Deriver;
 pub use self::validate::Dataset;
 pub(crate) use self::validate::{Validate, Validators};

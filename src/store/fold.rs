@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 
 use super::changes::Changes;
+use super::derived::Built;
 use super::echo::Echo;
 use super::gate::Gate;
 use super::overlay::Overlay;
@@ -78,7 +79,8 @@ impl<K: Key, V: Value> Folder<K, V> {
         self.settle_stale(store, &sealed);
         let table = changes.over(old, old, &store.clock, |key| store.hash(key));
         self.keep_since(&sealed);
-        self.announce_and_publish(store, table, echo, view.floor)
+        let derived = view.current.derived.clone();
+        self.announce_and_publish(store, Built { table, derived }, echo, view.floor)
     }
 
     /// The step before a dataset is fetched: a cut. What is sealed from here on is newer than it.
@@ -98,10 +100,18 @@ impl<K: Key, V: Value> Folder<K, V> {
     }
 
     /// Replaces the bucket's content with a dataset and what was written since its fetch began.
-    pub(crate) fn publish_dataset<S>(&mut self, store: &Store<K, V, S>, dataset: Table<K, V>) -> u64
+    pub(crate) fn publish_dataset<S>(
+        &mut self,
+        store: &Store<K, V, S>,
+        dataset: impl Into<Built<K, V>>,
+    ) -> u64
     where
         S: BuildHasher + Clone,
     {
+        let Built {
+            table: dataset,
+            derived,
+        } = dataset.into();
         self.finish_fold(store);
         let floor = match &self.since {
             Some(since) if !fault::planted("dataset_keeps_old_loads") => since.floor(),
@@ -124,7 +134,16 @@ impl<K: Key, V: Value> Folder<K, V> {
         } else {
             changes.over(&dataset, &dataset, &store.clock, |key| store.hash(key))
         };
-        let epoch = self.announce_and_publish(store, table, echo, floor.max(view.floor));
+        if fault::planted("derived_by_another_swap") {
+            let old = view.current.table.patched(vec![], |key| store.hash(key));
+            let built = Built {
+                table: old,
+                derived: derived.clone(),
+            };
+            self.announce_and_publish(store, built, echo.clone(), view.floor);
+        }
+        let built = Built { table, derived };
+        let epoch = self.announce_and_publish(store, built, echo, floor.max(view.floor));
         self.since = None;
         if let Some(stale) = &mut self.stale {
             // What an `Eq` that panics leaves in it is below the floor, or fails again.
@@ -153,7 +172,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         // its number. No matter: all those loads are below the floor.
         store.numbers.draw_between_loads(|floor| {
             let empty = View {
-                current: generation(Table::empty(), epoch, floor),
+                current: generation(Table::empty().into(), epoch, floor),
                 active: Overlay::new(room_for(0), 0),
                 sealed: None,
                 next: None,
@@ -247,12 +266,12 @@ impl<K: Key, V: Value> Folder<K, V> {
     pub(super) fn announce_and_publish<S: BuildHasher>(
         &mut self,
         store: &Store<K, V, S>,
-        table: Table<K, V>,
+        built: Built<K, V>,
         echo: Option<Arc<Echo>>,
         floor: u64,
     ) -> u64 {
         let view = store.cell.load_full();
-        let next = generation(table, view.current.epoch + 1, floor);
+        let next = generation(built, view.current.epoch + 1, floor);
         if fault::planted("mark_before_announce") {
             mark_all(&view.active, &next);
         }
@@ -302,11 +321,12 @@ impl<K: Key, V: Value> Folder<K, V> {
     }
 }
 
-fn generation<K, V>(table: Table<K, V>, epoch: u64, floor: u64) -> Arc<Generation<K, V>> {
+fn generation<K, V>(built: Built<K, V>, epoch: u64, floor: u64) -> Arc<Generation<K, V>> {
     Arc::new(Generation {
-        table,
+        table: built.table,
         epoch,
         floor,
+        derived: built.derived,
         published_at: crate::clock::wall_now(),
     })
 }

@@ -7,6 +7,7 @@
 mod by_hash;
 mod changes;
 mod conditional;
+mod derived;
 mod echo;
 pub(crate) mod fold;
 mod gate;
@@ -28,6 +29,7 @@ use self::number::Numbers;
 use self::overlay::Overlay;
 
 pub(crate) use self::conditional::Installed;
+pub(crate) use self::derived::{Built, Derivations, Made};
 pub(crate) use self::gate::inside as inside_a_write;
 pub(crate) use self::many::Groups;
 pub(crate) use self::number::LiveLoad;
@@ -82,6 +84,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 table,
                 epoch: 0,
                 floor: 0,
+                derived: None,
                 published_at: crate::clock::wall_now(),
             }),
             active: Overlay::new(room, 0),

@@ -143,6 +143,7 @@ impl<K: Eq, V> Overlay<K, V> {
         })
     }
 
+    #[inline(always)]
     pub(crate) fn get<Q>(&self, hash: u64, key: &Q) -> Option<&Write<V>>
     where
         K: Borrow<Q>,

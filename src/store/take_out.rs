@@ -151,7 +151,8 @@ impl<K: Key, V: Value> Folder<K, V> {
         } else {
             changes.over(&table, old, &store.clock, hash_of)
         };
-        self.announce_and_publish(store, table, echo, number.max(view.floor));
+        // What was derived goes with the dataset that it was derived from.
+        self.announce_and_publish(store, table.into(), echo, number.max(view.floor));
         if let Some(stale) = &mut self.stale {
             stale.end_wholes(number);
         }

@@ -23,5 +23,6 @@ mod g5;
 mod g6;
 mod g7;
 mod g8;
+mod g8_retry;
 mod g8_stale;
 mod g8_stale_more;

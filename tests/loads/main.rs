@@ -1,4 +1,4 @@
-//! What is asked before a load, what a call says of one, and what must hold before a dataset is taken.
+//! What is asked before a load, what a call says of one, and whole datasets: how they are taken, and refused.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +14,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod datasets;
+mod derived;
 mod exists;
 mod options;
 mod reloads;

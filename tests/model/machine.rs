@@ -8,7 +8,10 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use larder::{Bucket, ErrorKind, LoadState, ManualClock, Origin, Outcome, Reader, Snapshot, Ttl};
+use larder::{
+    Bucket, Derived, ErrorKind, List, LoadState, ManualClock, Origin, Outcome, Reader, Snapshot,
+    Ttl,
+};
 
 /// So few keys that every operation meets the others.
 pub(crate) const KEYS: u8 = 12;
@@ -118,8 +121,8 @@ impl Source {
     }
 }
 
-/// A snapshot, its epoch, and the pairs that it held when it was taken.
-type Kept<S> = (Snapshot<u8, u32, S>, u64, Vec<(u8, u32)>);
+/// A snapshot, its epoch, and the pairs and the list that it held when it was taken.
+type Kept<S> = (Snapshot<u8, u32, S>, u64, Vec<(u8, u32)>, Option<Vec<u8>>);
 
 pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
     bucket: Bucket<u8, u32, S>,
@@ -134,6 +137,11 @@ pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
     cached: BTreeMap<u8, u32>,
     /// Until when, of what has failed to refresh since it was written.
     stale: BTreeMap<u8, Duration>,
+    list: Derived<u8, u32, List<u8>>,
+    /// The keys of the dataset that is published, in the order of the source.
+    listed: Option<Vec<u8>>,
+    /// Until when, if a dataset has failed since.
+    listed_until: Option<Duration>,
     kept: Vec<Kept<S>>,
     epoch: u64,
 }
@@ -186,16 +194,18 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 .map(|()| answers)
             }),
         };
+        let list = Derived::list();
         let builder = match shape {
-            Shape::Dataset => builder.load_all(move || {
+            Shape::Dataset => builder.derive(&list).load_all(move || {
                 let (whole, pairs) = Self::peek_at(&all, |source| {
                     let value = |(&key, said): (&u8, &Said)| match *said {
                         Said::Value(value) => Some((key, value)),
                         _ => None,
                     };
+                    let from_the_last = source.says.iter().rev();
                     (
                         source.mood,
-                        source.says.iter().filter_map(value).collect::<Vec<_>>(),
+                        from_the_last.filter_map(value).collect::<Vec<_>>(),
                     )
                 });
                 Source {
@@ -220,6 +230,9 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             expires: BTreeMap::new(),
             cached,
             stale: BTreeMap::new(),
+            list,
+            listed: None,
+            listed_until: None,
             kept: Vec::new(),
             epoch: 0,
         }
@@ -324,6 +337,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 self.cached.clear();
                 self.expires.clear();
                 self.stale.clear();
+                (self.listed, self.listed_until) = (None, None);
             }
             Op::Publish => {
                 let epoch = self.bucket.publish().unwrap();
@@ -353,7 +367,9 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             Op::Keep => {
                 let snapshot = self.bucket.snapshot();
                 let pairs = snapshot.iter().map(|(&k, &v)| (k, v)).collect();
-                self.kept.push((snapshot.clone(), snapshot.epoch(), pairs));
+                let listed = self.listed.clone();
+                self.kept
+                    .push((snapshot.clone(), snapshot.epoch(), pairs, listed));
             }
             Op::Forget => {
                 self.kept.pop();
@@ -421,7 +437,11 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         for &key in &due {
             self.change(key, None);
         }
-        if !due.is_empty() {
+        let list_goes = self.listed_until.is_some_and(|until| until <= now);
+        if list_goes {
+            (self.listed, self.listed_until) = (None, None);
+        }
+        if !due.is_empty() || list_goes {
             // A turn of the refresher, which takes them out.
             self.bucket.publish().unwrap();
         }
@@ -552,8 +572,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                     Said::Value(value) => Some((key, value)),
                     _ => None,
                 };
-                let pairs: Vec<_> = source.says.iter().filter_map(value).collect();
+                let pairs: Vec<_> = source.says.iter().rev().filter_map(value).collect();
                 drop(source);
+                self.listed = Some(pairs.iter().map(|&(key, _)| key).collect());
+                self.listed_until = None;
                 self.cached.clear();
                 self.expires.clear();
                 self.stale.clear();
@@ -567,6 +589,8 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                     _ => ErrorKind::Panicked,
                 };
                 assert_eq!(ended, Err(kind));
+                let until = self.clock.clock().now() + MAX_STALE;
+                self.listed_until.get_or_insert(until);
                 for key in self.cached.keys().copied().collect::<Vec<_>>() {
                     self.fail(key);
                 }
@@ -646,7 +670,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         let epoch = self.bucket.epoch();
         assert!(epoch >= self.epoch, "epoch {when}");
         self.epoch = epoch;
-        for (snapshot, epoch, pairs) in &self.kept {
+        let snapshot = self.bucket.snapshot();
+        self.compare_list(&snapshot, self.listed.as_deref(), when);
+        for (snapshot, epoch, pairs, listed) in &self.kept {
+            self.compare_list(snapshot, listed.as_deref(), when);
             let now: Vec<_> = snapshot.iter().map(|(&k, &v)| (k, v)).collect();
             assert_eq!(
                 (snapshot.epoch(), &now),
@@ -657,5 +684,14 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 assert_eq!(snapshot.get(key), Some(value), "snapshot.get({key}) {when}");
             }
         }
+    }
+
+    /// What was derived is as the dataset was, and its values are as the snapshot has them.
+    fn compare_list(&self, snapshot: &Snapshot<u8, u32, S>, listed: Option<&[u8]>, when: &str) {
+        let now = self.list.of(snapshot).map(List::keys);
+        assert_eq!(now, listed, "a list {when}");
+        let keys = listed.unwrap_or_default().iter();
+        let pairs = keys.filter_map(|key| snapshot.get(key).map(|value| (key, value)));
+        assert!(self.list.pairs(snapshot).eq(pairs), "its pairs {when}");
     }
 }
