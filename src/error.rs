@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Cancelled,
     /// The bucket has been shut down.
     Closed,
+    /// The loader brought a value that is dead, as [`Builder::alive`](crate::Builder::alive) has it.
+    Dead,
     /// The loader returned an error: see [`source`](StdError::source).
     Load,
     /// The bucket has no loader for what was asked.
@@ -88,6 +90,13 @@ impl Error {
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("no message");
         Self::new(ErrorKind::Panicked, format!("the loader panicked: {said}"))
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn dead() -> Self {
+        let message = "the loader brought a value that is dead";
+        Self::new(ErrorKind::Dead, message)
     }
 
     pub(crate) fn closed() -> Self {

@@ -26,6 +26,12 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// The [`alive`](crate::Builder::alive) check panicked, since the last report perhaps more than once. The values
+    /// that it was asked about were not returned, and not removed.
+    AliveFailed {
+        /// How, the last time.
+        error: Error,
+    },
     /// A refresh failed, as a whole or for some keys. The old values are kept, for
     /// [`max_stale`](crate::Builder::max_stale) if that is set. A dataset that was
     /// [refused](crate::ErrorKind::Refused) is one of them.

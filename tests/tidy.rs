@@ -23,7 +23,9 @@ const DOORS: &[(&str, &[&str])] = &[
     ("ledger", &["spread", "sync"]),
     (
         "store",
-        &["table", "ledger", "sync", "clock", "contain", "spread"],
+        &[
+            "table", "ledger", "sync", "clock", "contain", "error", "spread",
+        ],
     ),
     (
         "load",

@@ -5,6 +5,7 @@ mod dataset;
 mod dump;
 mod exists;
 mod init;
+mod liveness;
 mod loaders;
 mod refresh;
 mod ttl;
@@ -29,7 +30,7 @@ use crate::refresh::dumps::Dumper;
 use crate::refresh::worker::Refresher;
 use crate::refresh::{Validate, Validators};
 use crate::stats::Counters;
-use crate::store::Store;
+use crate::store::{Check, Store};
 use crate::sync::Arc;
 use crate::table::Table;
 use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
@@ -52,6 +53,7 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `max_stale` | none: old values are served for ever |
 /// | `exists_absent_for` | none: the hook is asked again |
 /// | `exists_capacity` | 100 000 keys |
+/// | `alive` | none: values do not die |
 /// | `fold_delay` | 100 ms |
 /// | `shutdown_limit` | 5 s |
 /// | `dump`, with the feature | none: what is cached goes with the process |
@@ -65,6 +67,7 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     dataset_loader: Option<Box<dyn DatasetLoader<K, V>>>,
     validators: Vec<Validate<K, V>>,
     exists: Option<Ask<K>>,
+    alive: Option<Check<K, V>>,
     observer: Option<Observer>,
     clock: Clock,
     hasher: S,
@@ -84,6 +87,7 @@ impl<K: Key, V: Value> Builder<K, V> {
             dataset_loader: None,
             validators: Vec::new(),
             exists: None,
+            alive: None,
             observer: None,
             clock: Clock::system(),
             hasher: DefaultHashBuilder::default(),
@@ -108,6 +112,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             dataset_loader: self.dataset_loader,
             validators: self.validators,
             exists: self.exists,
+            alive: self.alive,
             observer: self.observer,
             clock: self.clock,
             hasher,
@@ -234,7 +239,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             (None, Some(init)) => init::begin(init, &self.hasher, (&clock, &config), &events)?,
             (None, None) => Table::empty(),
         };
-        let store = Store::holding(table, self.hasher, clock.clone());
+        let store = Store::guarded(table, self.hasher, clock.clone(), self.alive);
         let store = Arc::new(store);
         let exists = self.exists.map(|ask| {
             let (time, most) = (config.exists_absent_for, config.exists_capacity);

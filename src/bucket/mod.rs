@@ -6,6 +6,7 @@ mod core;
 #[cfg(feature = "dump")]
 mod dump;
 mod expiry;
+mod liveness;
 mod reader;
 mod snapshot;
 mod switch;
@@ -313,7 +314,12 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         let hash = self.core.store.hash(&key);
         let expires = self.core.expires();
         let copy = self.core.loads.exists().map(|exists| (exists, key.clone()));
-        self.core.store.write_if_absent(hash, key, value, expires)?;
+        if self.core.store.is_guarded() {
+            let core = &self.core;
+            core.write_if_none_lives(hash, &key, &value, expires)?;
+        } else {
+            self.core.store.write_if_absent(hash, key, value, expires)?;
+        }
         if let Some((exists, key)) = copy {
             exists.written(hash, &key);
         }

@@ -99,21 +99,24 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     /// Stores a pair that nobody asked for, if it is not older than what is known of its key.
     fn store_extra(&self, key: K, outcome: Outcome<V>, number: u64) {
         let stored = contained(|| {
-            let content = match outcome {
-                Outcome::Value(value) => self.lasting(value, self.ttl),
-                Outcome::Expiring(value, ttl) => self.lasting(value, Some(ttl)),
+            let (value, ttl) = match outcome {
+                Outcome::Value(value) => (value, self.ttl),
+                Outcome::Expiring(value, ttl) => (value, Some(ttl)),
                 Outcome::Ignore(_) | Outcome::Unchanged | Outcome::Absent | Outcome::Failed(_) => {
-                    return;
+                    return Ok(());
                 }
             };
+            self.store.vouch(&key, &value)?;
+            let content = self.lasting(value, ttl);
             let hash = self.store.hash(&key);
             let copy = self.exists.as_ref().map(|exists| (exists, key.clone()));
             self.count(self.store.install(number, hash, key, content, None));
             if let Some((exists, key)) = copy {
                 exists.written(hash, &key);
             }
+            Ok(())
         });
-        if let Err(error) = stored {
+        if let Err(error) = stored.and_then(|done| done) {
             self.events.send(Event::LoadFailed { keys: 1, error });
         }
     }
@@ -204,6 +207,13 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             Some(filter) if flight.wants_reload() => filter(flight.key(), outcome),
             _ => outcome,
         };
+        if let Outcome::Value(value) | Outcome::Expiring(value, _) | Outcome::Ignore(value) =
+            &outcome
+            && let Err(error) = self.store.vouch(flight.key(), value)
+        {
+            self.report_failed(&error);
+            return Answer::Failed(error);
+        }
         match outcome {
             Outcome::Unchanged => self.still_good(flight, number),
             Outcome::Value(value) => keep(value, flight.ttl.or(self.ttl)),

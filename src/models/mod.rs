@@ -40,6 +40,8 @@ mod store_conditional;
 #[cfg(larder_loom)]
 mod store_cuts;
 #[cfg(larder_loom)]
+mod store_dead;
+#[cfg(larder_loom)]
 mod store_expiry;
 #[cfg(larder_loom)]
 mod store_loads;

@@ -8,6 +8,7 @@ pub(crate) mod control;
 pub(crate) mod dataset;
 #[cfg(feature = "dump")]
 pub(crate) mod dumps;
+mod liveness;
 mod schedule;
 mod stale;
 mod validate;

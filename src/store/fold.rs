@@ -153,7 +153,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         // its number. No matter: all those loads are below the floor.
         store.numbers.draw_between_loads(|floor| {
             let empty = View {
-                current: generation(Table::empty(), epoch, floor),
+                current: generation(store.guard(Table::empty()), epoch, floor),
                 active: Overlay::new(room_for(0), 0),
                 sealed: None,
                 next: None,
@@ -162,6 +162,7 @@ impl<K: Key, V: Value> Folder<K, V> {
                 echo: None,
                 caching,
                 clock: store.clock.clone(),
+                alive: store.alive.clone(),
             };
             self.replace(store, empty);
         });
@@ -251,7 +252,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         floor: u64,
     ) -> u64 {
         let view = store.cell.load_full();
-        let next = generation(table, view.current.epoch + 1, floor);
+        let next = generation(store.guard(table), view.current.epoch + 1, floor);
         if fault::planted("mark_before_announce") {
             mark_all(&view.active, &next);
         }
@@ -280,6 +281,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             echo,
             caching: view.caching,
             clock: store.clock.clone(),
+            alive: store.alive.clone(),
         };
         self.retired.generation(Arc::clone(&view.current));
         self.replace(store, published);

@@ -25,3 +25,4 @@ mod g7;
 mod g8;
 mod g8_stale;
 mod g8_stale_more;
+mod liveness;

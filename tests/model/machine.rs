@@ -3,7 +3,7 @@
 //! One thread asks; the bucket's own threads load, fold and refresh behind its back, which must not show.
 //! Shared with the fuzz target `ops`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -48,6 +48,10 @@ pub(crate) enum Op {
     Keep,
     Forget,
     Advance(u16),
+    /// What a key has dies, and so does the same value of other keys. Only where values die.
+    Die(u8),
+    /// The same, and the bucket is told of it.
+    DieAndTell(u8),
     /// What the source says of a key from now on.
     Source(u8, Said),
     /// How the source answers as a whole from now on.
@@ -96,6 +100,13 @@ pub(crate) enum Shape {
     Dataset,
 }
 
+/// What is known of a bucket besides its loaders.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traits {
+    /// Its values may die.
+    pub(crate) mortal: bool,
+}
+
 /// What the loaders ask.
 struct Source {
     says: BTreeMap<u8, Said>,
@@ -128,6 +139,9 @@ pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
     source: Arc<Mutex<Source>>,
     shape: Shape,
     ttl: Option<Duration>,
+    traits: Traits,
+    /// Values that are dead, whoever has them.
+    dead: Arc<Mutex<BTreeSet<u32>>>,
     /// When what is cached expires, if it does.
     expires: BTreeMap<u8, Duration>,
     /// What must be cached.
@@ -142,6 +156,16 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
     /// `loaders`: one where keys share a hash. Of two batches at a time the later one's keys, folded meanwhile, may
     /// have those of the other refused, which is right and not what this is to compare.
     pub(crate) fn new(shape: Shape, hasher: S, loaders: usize, ttl: Option<Duration>) -> Self {
+        Self::with(shape, hasher, loaders, ttl, Traits::default())
+    }
+
+    pub(crate) fn with(
+        shape: Shape,
+        hasher: S,
+        loaders: usize,
+        ttl: Option<Duration>,
+        traits: Traits,
+    ) -> Self {
         let source = Arc::new(Mutex::new(Source {
             says: BTreeMap::new(),
             mood: Mood::Well,
@@ -156,6 +180,12 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         let builder = match ttl {
             Some(ttl) => builder.ttl(ttl),
             None => builder,
+        };
+        let dead = Arc::new(Mutex::new(BTreeSet::new()));
+        let asked = Arc::clone(&dead);
+        let builder = match traits.mortal {
+            true => builder.alive(move |_, value| !asked.lock().unwrap().contains(value)),
+            false => builder,
         };
         let (one, many, all) = (
             Arc::clone(&source),
@@ -217,6 +247,8 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             source,
             shape,
             ttl,
+            traits,
+            dead,
             expires: BTreeMap::new(),
             cached,
             stale: BTreeMap::new(),
@@ -279,6 +311,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 let there = self.cached.get(key).copied();
                 assert_eq!(updated.unwrap(), change(there), "{op:?}");
                 match (there, change(there)) {
+                    (Some(_), Some(value)) if self.is_dead(value) => self.change(*key, None),
                     // It keeps its time.
                     (Some(_), Some(value)) => {
                         self.cached.insert(*key, value);
@@ -331,6 +364,8 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 assert_eq!(snapshot.epoch(), epoch);
                 let mut pairs: Vec<_> = snapshot.iter().map(|(&k, &v)| (k, v)).collect();
                 pairs.sort_unstable();
+                // What has not been found dead yet may still be in it.
+                pairs.retain(|(_, value)| !self.is_dead(*value));
                 assert_eq!(
                     pairs,
                     self.pairs(),
@@ -359,6 +394,14 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 self.kept.pop();
             }
             // Folds that are due happen behind our back.
+            Op::Die(key) => drop(self.die(*key)),
+            Op::DieAndTell(key) => {
+                let died = self.die(*key);
+                let gone = self.bucket.notify_dead(key).unwrap();
+                // It may be that a value which died earlier is still there.
+                assert!(gone || !died, "{op:?}");
+                assert!(!self.bucket.notify_dead(key).unwrap(), "{op:?}");
+            }
             Op::Advance(millis) => self.advance(Duration::from_millis(u64::from(*millis))),
             Op::Source(key, said) => {
                 self.source.lock().unwrap().says.insert(*key, *said);
@@ -387,9 +430,29 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             Some(ttl) => drop(self.expires.insert(key, self.clock.clock().now() + ttl)),
             None => drop(self.expires.remove(&key)),
         }
-        if ttl == Some(Duration::ZERO) {
+        if ttl == Some(Duration::ZERO) || self.is_dead(value) {
             self.change(key, None);
         }
+    }
+
+    fn is_dead(&self, value: u32) -> bool {
+        self.dead.lock().unwrap().contains(&value)
+    }
+
+    /// Returns whether there was something to die.
+    fn die(&mut self, key: u8) -> bool {
+        if !self.traits.mortal {
+            return false;
+        }
+        let Some(&value) = self.cached.get(&key) else {
+            return false;
+        };
+        self.dead.lock().unwrap().insert(value);
+        let all = self.cached.iter().filter(|(_, there)| **there == value);
+        for key in all.map(|(&key, _)| key).collect::<Vec<_>>() {
+            self.change(key, None);
+        }
+        true
     }
 
     /// What a change of a value's time does. It is as stale as before.
@@ -442,6 +505,11 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
     /// What a load of the key does to the cache.
     fn model_load(&mut self, key: u8) {
         match self.said(key) {
+            (Mood::Well, Said::Value(value) | Said::Expiring(value, _) | Said::Ignore(value))
+                if self.is_dead(value) =>
+            {
+                self.fail(key);
+            }
             (Mood::Well, Said::Value(value)) => self.change(key, Some(value)),
             (Mood::Well, Said::Expiring(value, ttl)) => {
                 self.change_for(key, value, Some(millis(ttl)));
@@ -460,6 +528,11 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         match self.said(key) {
             (Mood::Fails, _) | (Mood::Well, Said::Error) => Err(ErrorKind::Load),
             (Mood::Panics, _) => Err(ErrorKind::Panicked),
+            (Mood::Well, Said::Value(value) | Said::Expiring(value, _) | Said::Ignore(value))
+                if self.is_dead(value) =>
+            {
+                Err(ErrorKind::Dead)
+            }
             (Mood::Well, Said::Value(value) | Said::Expiring(value, _)) => {
                 Ok((Some(value), Origin::Loaded))
             }
@@ -517,6 +590,11 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             .map_err(|e| e.kind());
         let expected = match (self.cached.get(&key), said) {
             (Some(&value), _) => Ok((Some(value), Origin::Hit)),
+            (None, Said::Value(value) | Said::Expiring(value, _) | Said::Ignore(value))
+                if self.is_dead(value) =>
+            {
+                Err(ErrorKind::Dead)
+            }
             (None, Said::Value(value) | Said::Expiring(value, _)) => {
                 Ok((Some(value), Origin::Loaded))
             }
