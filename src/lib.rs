@@ -67,7 +67,7 @@ pub use clock::{Clock, ManualClock};
 #[cfg(feature = "dump")]
 pub use dump::{DumpError, DumpErrorKind, DumpReport};
 pub use error::{BoxError, BuildError, Error, ErrorKind};
-pub use events::Event;
+pub use events::{Event, KeyEvent};
 pub use fetched::{Fetched, Origin};
 pub use load::LoadState;
 pub use loader::{BulkLoader, DatasetLoader, Loader, Outcome};

@@ -7,6 +7,7 @@ mod exists;
 mod init;
 mod liveness;
 mod loaders;
+mod observers;
 mod refresh;
 mod ttl;
 
@@ -20,7 +21,7 @@ use super::core::Core;
 use crate::clock::Clock;
 use crate::config::{Config, refuse};
 use crate::error::BuildError;
-use crate::events::{Event, Events, Observer};
+use crate::events::{Events, KeyEvent, KeyObserver, Observer};
 use crate::load::{Ask, Exists, Loads, RefreshFilter, Source};
 use crate::loader::{BulkLoader, DatasetLoader, Loader};
 use crate::refresh::control::Control;
@@ -53,6 +54,7 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `max_stale` | none: old values are served for ever |
 /// | `exists_absent_for` | none: the hook is asked again |
 /// | `exists_capacity` | 100 000 keys |
+/// | `key_events` | [`KeyEvent::FAILURES`](crate::KeyEvent::FAILURES), where there is a `key_observer` |
 /// | `alive` | none: values do not die |
 /// | `fold_delay` | 100 ms |
 /// | `shutdown_limit` | 5 s |
@@ -69,6 +71,8 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     exists: Option<Ask<K>>,
     alive: Option<Check<K, V>>,
     observer: Option<Observer>,
+    key_observer: Option<KeyObserver<K>>,
+    key_events: Option<Vec<KeyEvent>>,
     clock: Clock,
     hasher: S,
     init: Option<init::InitFn<K, V>>,
@@ -89,6 +93,8 @@ impl<K: Key, V: Value> Builder<K, V> {
             exists: None,
             alive: None,
             observer: None,
+            key_observer: None,
+            key_events: None,
             clock: Clock::system(),
             hasher: DefaultHashBuilder::default(),
             init: None,
@@ -114,6 +120,8 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             exists: self.exists,
             alive: self.alive,
             observer: self.observer,
+            key_observer: self.key_observer,
+            key_events: self.key_events,
             clock: self.clock,
             hasher,
             init: self.init,
@@ -172,15 +180,6 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         self
     }
 
-    /// Is told of what no return value tells: failed loads, refreshes and folds.
-    ///
-    /// Runs on a thread of its own. A slow observer loses events, which are counted; a panic in it is
-    /// contained. Default: none.
-    pub fn observer(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.observer = Some(Box::new(observer));
-        self
-    }
-
     /// Takes the time from `clock`. Default: the system's monotonic clock.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -217,6 +216,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         let has_own = !self.validators.is_empty();
         dataset::check(&self.config, has_own, self.dataset_loader.is_some())?;
         exists::check(&self.config, self.exists.is_some(), &source)?;
+        let key_events = observers::key_events(self.key_observer, self.key_events)?;
         let (config, clock) = (self.config, self.clock);
         let stats = Arc::new(Counters::default());
         let events = Events::new(self.observer);
@@ -254,7 +254,12 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             Arc::clone(&events),
             clock.clone(),
         );
-        let loads = Arc::new(loads.asking(exists).filtered(self.refresh_filter));
+        let loads = Arc::new(
+            loads
+                .asking(exists)
+                .filtered(self.refresh_filter)
+                .observed(key_events),
+        );
         let control = Arc::new(Control::new(Arc::clone(store.bell())));
         let validators = Validators {
             min_count: config.dataset_min_count,
@@ -306,6 +311,11 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
         if self.events.has_observer() {
             let events = Arc::clone(&self.events);
             self.threads.spawn("observe", move || events.deliver())?;
+        }
+        if let Some(keys) = self.loads.key_events() {
+            let events = Arc::clone(keys.events());
+            self.threads
+                .spawn("observe-keys", move || events.deliver())?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::Bucket;
 use super::core::Core;
 use crate::clock::Deadline;
 use crate::error::Error;
+use crate::events::KeyEvent;
 use crate::stats::Counters;
 use crate::store::{Content, inside_a_write};
 use crate::{HashBuilder, Key, Value};
@@ -32,7 +33,10 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
 
     fn bury_if_dead(&self, hash: u64, key: &K) -> bool {
         let buried = self.store.bury_if_dead(hash, key);
-        Counters::add(&self.stats.died, usize::from(buried));
+        if buried {
+            Counters::add(&self.stats.died, 1);
+            self.loads.tell(KeyEvent::Disappeared, key);
+        }
         buried
     }
 }

@@ -457,7 +457,9 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.core.stats.stats();
-        stats.events_dropped = self.core.events.dropped();
+        let keys = self.core.loads.key_events();
+        let keys = keys.map_or(0, |keys| keys.events().dropped());
+        stats.events_dropped = self.core.events.dropped() + keys;
         stats.queued = self.core.loads.queued() as u64;
         stats.loading = self.core.loads.under_way() as u64;
         stats

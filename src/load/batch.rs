@@ -7,7 +7,7 @@ use super::flight::{Answer, Flight};
 use crate::clock::Deadline;
 use crate::contain::contained;
 use crate::error::{Error, ErrorKind};
-use crate::events::Event;
+use crate::events::{Event, KeyEvent};
 use crate::loader::Outcome;
 use crate::store::{Content, Failed, Installed};
 use crate::sync::{Arc, fault};
@@ -222,9 +222,13 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             Outcome::Absent => {
                 self.found_gone(flight);
                 // Only what is there can go.
-                if self.store.view().is_present(flight.hash(), flight.key()) {
-                    install(None.into());
-                }
+                let present = self.store.view().is_present(flight.hash(), flight.key());
+                let gone = present && install(None.into()) == Installed::Stored;
+                let event = match gone {
+                    true => KeyEvent::Disappeared,
+                    false => KeyEvent::Absent,
+                };
+                self.tell(event, flight.key());
                 Answer::Absent
             }
             Outcome::Failed(error) => {
@@ -237,6 +241,13 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
 
     /// Takes a flight out of the in-flight table, by identity, and answers it.
     pub(crate) fn end(&self, flight: &Arc<Flight<K, V>>, answer: Answer<V>) {
+        // Before it is answered: whoever goes on because of it may end the bucket, and nothing is told then.
+        if let Answer::Failed(error) = &answer
+            && !error.is_closed()
+            && !flight.is_over()
+        {
+            self.tell(KeyEvent::Failed, flight.key());
+        }
         // A key's `Eq` may panic. Then the flight stays in the table, where, being over, it is replaced
         // by the next one.
         let _ = contained(|| {

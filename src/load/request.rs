@@ -10,7 +10,7 @@ use super::queue::Urgency;
 use super::runner::{self, Running};
 use crate::contain::contained;
 use crate::error::Error;
-use crate::events::Event;
+use crate::events::{Event, KeyEvent};
 use crate::fetched::{Fetched, Origin};
 use crate::loader::Outcome;
 use crate::store::{Found, Groups, LiveLoad};
@@ -56,6 +56,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 let not_in = matches!(found, Found::Nothing).then_some(view.current.epoch);
                 let at = answers.len();
                 answers.push(self.part(&view, hash, key, not_in, keep).map(|part| {
+                    self.tell_part(&part, key);
                     let (flight, leads) = match part {
                         Part::Absent => return Fetched::new(None, Origin::Hit),
                         Part::Join(flight) => (flight, false),
@@ -127,6 +128,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let view = self.store.view();
         let part = self.part(&view, hash, key, None, keep)?;
         drop(view);
+        self.tell_part(&part, key);
         let (flight, leads) = match part {
             Part::Absent => return Ok(Fetched::new(None, Origin::Hit)),
             Part::Join(flight) => (flight, false),
@@ -168,6 +170,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         };
         let part = self.any_part(&view, hash, key, &plan)?;
         drop(view);
+        self.tell_part(&part, key);
         let flight = match part {
             Part::Join(flight) => {
                 drop(running);
@@ -210,6 +213,20 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         guard.disarm();
         drop((live, running));
         self.wait(&flight, true, self.deadline(limit))
+    }
+
+    /// Tells what a call that has missed a key is about to do.
+    fn tell_part<Q>(&self, part: &Part<K, V>, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        let event = match part {
+            Part::Lead(_) => KeyEvent::Missed,
+            Part::Join(_) => KeyEvent::Blocked,
+            Part::Absent => KeyEvent::Absent,
+        };
+        self.tell(event, key);
     }
 
     /// Wants keys loaded, and returns at once. Cached keys are reloaded.

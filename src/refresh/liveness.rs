@@ -1,7 +1,7 @@
 //! Removing what was found dead. DESIGN.md, "Values that die".
 
 use super::worker::Refresher;
-use crate::events::Event;
+use crate::events::{Event, KeyEvent};
 use crate::stats::Counters;
 use crate::{HashBuilder, Key, Value};
 
@@ -16,6 +16,9 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             // A key whose `Eq`, `Clone` or `Drop` panics is found again.
             let buried = self.contained(|this| {
                 let buried = this.store.bury(&dead);
+                if buried {
+                    this.loads.tell(KeyEvent::Disappeared, dead.key());
+                }
                 drop(dead);
                 buried
             });

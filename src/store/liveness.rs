@@ -51,6 +51,12 @@ pub(crate) struct Dead<K> {
     seen: Seen,
 }
 
+impl<K> Dead<K> {
+    pub(crate) fn key(&self) -> &K {
+        &self.key
+    }
+}
+
 /// How many dead values may wait to be removed. What is found beyond is found again. Chosen, not measured.
 const MOST_MET: usize = 1024;
 
