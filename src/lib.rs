@@ -70,7 +70,7 @@ pub use error::{BoxError, BuildError, Error, ErrorKind};
 pub use events::{Event, KeyEvent};
 pub use fetched::{Fetched, Origin};
 pub use load::LoadState;
-pub use loader::{BulkLoader, DatasetLoader, Loader, Outcome};
+pub use loader::{BulkLoader, DatasetLoader, Loaded, Loader, Outcome};
 pub use refresh::Dataset;
 pub use stats::Stats;
 

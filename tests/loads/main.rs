@@ -15,7 +15,9 @@
 mod common;
 
 mod exists;
+mod fallback;
 mod options;
+mod pairs;
 mod reloads;
 mod switch;
 mod validators;

@@ -2,7 +2,9 @@
 
 use super::Builder;
 use crate::error::BoxError;
-use crate::loader::{BulkFn, BulkLoader, DatasetFn, DatasetLoader, LoadFn, Loader, Outcome};
+use crate::loader::{
+    BulkFn, BulkLoader, DatasetFn, DatasetLoader, LoadFn, Loaded, Loader, Outcome,
+};
 use crate::{HashBuilder, Key, Value};
 
 impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
@@ -12,7 +14,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         self
     }
 
-    /// Loads one key at a time with a closure. See [`Loader`].
+    /// Loads one key at a time with a closure. See [`Loader`]; and [`Loaded::with_pairs`], where others come along.
     ///
     /// ```
     /// let bucket = larder::Bucket::<String, usize>::builder("lengths")
@@ -24,7 +26,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     pub fn load<F, O, E>(self, load: F) -> Self
     where
         F: Fn(&K) -> Result<O, E> + Send + Sync + 'static,
-        O: Into<Outcome<V>> + 'static,
+        O: Into<Loaded<K, V>> + 'static,
         E: Into<BoxError> + 'static,
     {
         self.loader(LoadFn::new(load))
