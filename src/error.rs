@@ -180,6 +180,11 @@ pub enum BuildError {
         /// Why.
         reason: BoxError,
     },
+    /// A loader's `config`, or what [`configure`](crate::Builder::configure) was given, panicked.
+    Panicked {
+        /// How.
+        source: Error,
+    },
     /// A thread could not be started.
     Spawn {
         /// The name the thread would have had.
@@ -200,6 +205,7 @@ impl fmt::Display for BuildError {
                 write!(f, "option `{option}` is {value}, must be {range}")
             }
             Self::Stopped { reason } => write!(f, "stopped by the init hook: {reason}"),
+            Self::Panicked { source } => write!(f, "no options to be had: {source}"),
             Self::Spawn { thread, source } => write!(f, "cannot start thread `{thread}`: {source}"),
         }
     }
@@ -210,6 +216,7 @@ impl StdError for BuildError {
         match self {
             Self::Option { .. } => None,
             Self::Stopped { reason } => Some(&**reason),
+            Self::Panicked { source } => Some(source),
             Self::Spawn { source, .. } => Some(source),
         }
     }

@@ -64,6 +64,7 @@ use std::hash::{BuildHasher, Hash};
 
 pub use bucket::{Bucket, Builder, Call, Init, Iter, Reader, RefreshTicket, Snapshot, Ticket, Ttl};
 pub use clock::{Clock, ManualClock};
+pub use config::Options;
 #[cfg(feature = "dump")]
 pub use dump::{DumpError, DumpErrorKind, DumpReport};
 pub use error::{BoxError, BuildError, Error, ErrorKind};

@@ -16,7 +16,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("config", &["error"]),
     ("dump", &["contain", "error"]),
     ("fetched", &[]),
-    ("loader", &["error"]),
+    ("loader", &["config", "error"]),
     ("stats", &["sync"]),
     ("events", &["contain", "dump", "error", "sync"]),
     ("table", &["clock", "contain", "spread", "sync"]),

@@ -8,6 +8,7 @@ mod init;
 mod liveness;
 mod loaders;
 mod observers;
+mod options;
 mod refresh;
 mod ttl;
 
@@ -19,7 +20,7 @@ pub use self::init::Init;
 use super::Bucket;
 use super::core::Core;
 use crate::clock::Clock;
-use crate::config::{Config, refuse};
+use crate::config::{Config, Options, refuse};
 use crate::error::BuildError;
 use crate::events::{Events, KeyEvent, KeyObserver, Observer};
 use crate::load::{Ask, Exists, Loads, RefreshFilter, Source};
@@ -63,7 +64,11 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 #[must_use]
 pub struct Builder<K, V, S = DefaultHashBuilder> {
     name: String,
+    /// What has no layers.
     config: Config,
+    /// What is said here, and not by a loader.
+    options: Options,
+    configure: Vec<options::Configure>,
     loader: Option<Box<dyn Loader<K, V>>>,
     bulk_loader: Option<Box<dyn BulkLoader<K, V>>>,
     dataset_loader: Option<Box<dyn DatasetLoader<K, V>>>,
@@ -86,6 +91,8 @@ impl<K: Key, V: Value> Builder<K, V> {
         Self {
             name,
             config: Config::default(),
+            options: Options::default(),
+            configure: Vec::new(),
             loader: None,
             bulk_loader: None,
             dataset_loader: None,
@@ -113,6 +120,8 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         Builder {
             name: self.name,
             config: self.config,
+            options: self.options,
+            configure: self.configure,
             loader: self.loader,
             bulk_loader: self.bulk_loader,
             dataset_loader: self.dataset_loader,
@@ -134,34 +143,34 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// The most keys in one call of the batch loader. More makes fewer and slower calls.
     /// Default: 500.
     pub fn batch_size(mut self, keys: usize) -> Self {
-        self.config.batch_size = keys;
+        self.options.batch_size = Some(keys);
         self
     }
 
     /// How long an idle loader waits for a batch to fill. More makes larger batches, and every miss
     /// slower. Default: zero.
     pub fn linger(mut self, time: Duration) -> Self {
-        self.config.linger = time;
+        self.options.linger = Some(time);
         self
     }
 
     /// How many threads call the loaders. More lets more batches run side by side. Where there is more
     /// than one, a refresh by key leaves one to the misses. Default: 2.
     pub fn loader_threads(mut self, threads: usize) -> Self {
-        self.config.loader_threads = threads;
+        self.options.loader_threads = Some(threads);
         self
     }
 
     /// How many keys may be queued for a load. When it is full, a miss is an error at once.
     /// Default: 100 000.
     pub fn queue_capacity(mut self, keys: usize) -> Self {
-        self.config.queue_capacity = keys;
+        self.options.queue_capacity = Some(keys);
         self
     }
 
     /// How long a call waits for a load, unless it says otherwise. Default: 5 seconds.
     pub fn wait_limit(mut self, time: Duration) -> Self {
-        self.config.wait_limit = time;
+        self.options.wait_limit = Some(time);
         self
     }
 
@@ -169,14 +178,14 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// Less makes later reads of it faster sooner, and folds more often. A fold is due earlier when the
     /// overlay has grown to an eighth of the snapshot. Default: 100 milliseconds.
     pub fn fold_delay(mut self, time: Duration) -> Self {
-        self.config.fold_delay = time;
+        self.options.fold_delay = Some(time);
         self
     }
 
     /// How long a shutdown, or the drop of the last handle, waits for threads to end. Default: 5
     /// seconds.
     pub fn shutdown_limit(mut self, time: Duration) -> Self {
-        self.config.shutdown_limit = time;
+        self.options.shutdown_limit = Some(time);
         self
     }
 
@@ -198,26 +207,28 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         if self.name.is_empty() {
             refuse("name", "empty", "at least one character")?;
         }
-        self.config.check()?;
         let source = match (self.bulk_loader, self.loader) {
             (Some(bulk), _) => Source::Bulk(bulk),
             (None, Some(single)) => Source::Single(single),
             (None, None) => Source::None,
         };
+        let of_loaders = options::of_loaders(&source, self.dataset_loader.as_deref())?;
+        let config = options::in_layers(self.config, of_loaders, self.options, self.configure)?;
+        config.check()?;
         if self.dataset_loader.is_none() && matches!(source, Source::None) {
             let range = "left out in a bucket without a loader";
-            if self.config.refresh_every.is_some() {
+            if config.refresh_every.is_some() {
                 refuse("refresh_every", "set", range)?;
             }
-            if self.config.max_stale.is_some() {
+            if config.max_stale.is_some() {
                 refuse("max_stale", "set", range)?;
             }
         }
         let has_own = !self.validators.is_empty();
-        dataset::check(&self.config, has_own, self.dataset_loader.is_some())?;
-        exists::check(&self.config, self.exists.is_some(), &source)?;
+        dataset::check(&config, has_own, self.dataset_loader.is_some())?;
+        exists::check(&config, self.exists.is_some(), &source)?;
         let key_events = observers::key_events(self.key_observer, self.key_events)?;
-        let (config, clock) = (self.config, self.clock);
+        let clock = self.clock;
         let stats = Arc::new(Counters::default());
         let events = Events::new(self.observer);
         let init = self.init;
@@ -325,7 +336,7 @@ impl<K, V, S> fmt::Debug for Builder<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("name", &self.name)
-            .field("config", &self.config)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }

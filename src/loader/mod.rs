@@ -4,6 +4,7 @@ mod closure;
 mod loaded;
 mod outcome;
 
+use crate::config::Options;
 use crate::error::BoxError;
 
 pub(crate) use self::closure::{BulkFn, DatasetFn, LoadFn};
@@ -82,6 +83,12 @@ pub trait Loader<K, V>: Send + Sync + 'static {
         };
         outcome.map(Loaded::One)
     }
+
+    /// The loader's own defaults: they are over the library's, and below what is said to the builder. Asked once, when
+    /// the bucket is built. Default: none.
+    fn config(&self) -> Options {
+        Options::default()
+    }
 }
 
 /// Loads many keys in one call.
@@ -114,6 +121,11 @@ pub trait BulkLoader<K, V>: Send + Sync + 'static {
         let _ = entries;
         Err("the loader says that it refreshes, and does not say how".into())
     }
+
+    /// As [`Loader::config`].
+    fn config(&self) -> Options {
+        Options::default()
+    }
 }
 
 /// Loads the whole dataset.
@@ -128,4 +140,9 @@ pub trait DatasetLoader<K, V>: Send + Sync + 'static {
     /// Any error of the loader's own: then the bucket keeps what it has, for ever or up to
     /// [`max_stale`](crate::Builder::max_stale).
     fn load_all(&self) -> Result<Box<dyn Iterator<Item = (K, V)> + '_>, BoxError>;
+
+    /// As [`Loader::config`]; where there is also a loader of keys, that one's defaults are over these.
+    fn config(&self) -> Options {
+        Options::default()
+    }
 }

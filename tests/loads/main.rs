@@ -16,6 +16,7 @@ mod common;
 
 mod exists;
 mod fallback;
+mod layers;
 mod options;
 mod pairs;
 mod reloads;
