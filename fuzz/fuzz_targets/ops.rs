@@ -42,6 +42,7 @@ fn fuzz_one(bytes: &[u8]) -> usize {
     };
     let traits = Traits {
         mortal: second & 4 != 0,
+        asks: second & 8 != 0,
     };
     let mut ops = Vec::new();
     while !bytes.0.is_empty() && ops.len() < 200 {
@@ -81,7 +82,7 @@ impl Bytes<'_> {
     }
 
     fn op(&mut self) -> Op {
-        match self.next() % 27 {
+        match self.next() % 29 {
             0 => Op::Set(self.key(), self.value()),
             1 => Op::SetIfAbsent(self.key(), self.value()),
             2 => {
@@ -115,6 +116,8 @@ impl Bytes<'_> {
             23 => Op::InvalidateIf(self.next() % 4),
             24 => Op::Die(self.key()),
             25 => Op::DieAndTell(self.key()),
+            26 => Op::Caching(!self.next().is_multiple_of(4)),
+            27 => Op::Exists(self.key(), self.next().is_multiple_of(2)),
             _ => Op::Mood(match self.next() % 4 {
                 0 => Mood::Fails,
                 1 => Mood::Panics,

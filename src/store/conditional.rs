@@ -31,7 +31,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         expires: Deadline,
     ) -> Result<(), V> {
         let nudge = self.inside(|view| {
-            if !view.caching {
+            if !view.caching && !fault::planted("decides_while_off") {
                 return Ok(Nudge::None);
             }
             wait_sealed(view);
@@ -154,7 +154,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             let expires = held.deadline(hash, key).unwrap_or(Deadline::NEVER);
             let changed = change(held.get(hash, key), expires)?;
             let nudge = self.inside(|view| {
-                if !view.caching {
+                if !view.caching && !fault::planted("decides_while_off") {
                     return Some(Nudge::None);
                 }
                 wait_sealed(view);
@@ -190,7 +190,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         folded: impl FnOnce(&View<K, V>) -> u64,
     ) -> Installed {
         let nudge = self.inside(|view| {
-            if !view.caching {
+            if !view.caching && !fault::planted("loads_while_off") {
                 return Err(Installed::Off);
             }
             wait_sealed(view);

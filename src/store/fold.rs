@@ -154,11 +154,17 @@ impl<K: Key, V: Value> Folder<K, V> {
         store.numbers.draw_between_loads(|floor| {
             let empty = View {
                 current: generation(store.guard(Table::empty()), epoch, floor),
-                active: Overlay::new(room_for(0), 0),
+                active: match fault::planted("switched_in_place") {
+                    true => Arc::clone(&view.active),
+                    false => Overlay::new(room_for(0), 0),
+                },
                 sealed: None,
                 next: None,
                 gate: Gate::new(),
-                floor,
+                floor: match fault::planted("switched_without_floor") {
+                    true => view.floor,
+                    false => floor,
+                },
                 echo: None,
                 caching,
                 clock: store.clock.clone(),

@@ -13,6 +13,9 @@ use larder::{Bucket, ErrorKind, LoadState, ManualClock, Origin, Outcome, Reader,
 /// So few keys that every operation meets the others.
 pub(crate) const KEYS: u8 = 12;
 
+/// How long a key is remembered to be absent.
+const ABSENT_FOR: Duration = Duration::from_millis(900);
+
 /// Real time; only a bug takes so long.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -48,6 +51,10 @@ pub(crate) enum Op {
     Keep,
     Forget,
     Advance(u16),
+    /// Switches caching off or on.
+    Caching(bool),
+    /// What the hook says of a key from now on, where there is one.
+    Exists(u8, bool),
     /// What a key has dies, and so does the same value of other keys. Only where values die.
     Die(u8),
     /// The same, and the bucket is told of it.
@@ -105,6 +112,8 @@ pub(crate) enum Shape {
 pub(crate) struct Traits {
     /// Its values may die.
     pub(crate) mortal: bool,
+    /// It asks whether a key exists before it loads it.
+    pub(crate) asks: bool,
 }
 
 /// What the loaders ask.
@@ -142,6 +151,12 @@ pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
     traits: Traits,
     /// Values that are dead, whoever has them.
     dead: Arc<Mutex<BTreeSet<u32>>>,
+    /// Keys of which the hook says that they do not exist.
+    missing: Arc<Mutex<BTreeSet<u8>>>,
+    /// Keys that are remembered to exist, and until when others are not to.
+    known: BTreeSet<u8>,
+    absent: BTreeMap<u8, Duration>,
+    caching: bool,
     /// When what is cached expires, if it does.
     expires: BTreeMap<u8, Duration>,
     /// What must be cached.
@@ -185,6 +200,14 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         let asked = Arc::clone(&dead);
         let builder = match traits.mortal {
             true => builder.alive(move |_, value| !asked.lock().unwrap().contains(value)),
+            false => builder,
+        };
+        let missing = Arc::new(Mutex::new(BTreeSet::new()));
+        let hook = Arc::clone(&missing);
+        let builder = match traits.asks {
+            true => builder
+                .exists(move |key: &u8| Ok::<_, String>(!hook.lock().unwrap().contains(key)))
+                .exists_absent_for(ABSENT_FOR),
             false => builder,
         };
         let (one, many, all) = (
@@ -249,6 +272,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             ttl,
             traits,
             dead,
+            missing,
+            known: BTreeSet::new(),
+            absent: BTreeMap::new(),
+            caching: true,
             expires: BTreeMap::new(),
             cached,
             stale: BTreeMap::new(),
@@ -324,7 +351,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             Op::Take(key) => {
                 let there = self.cached.get(key).copied();
                 assert_eq!(self.bucket.take(key).unwrap(), there, "{op:?}");
-                self.change(*key, None);
+                // Where nothing is taken nothing is written.
+                if there.is_some() {
+                    self.change(*key, None);
+                }
             }
             Op::InvalidateIf(zeros) => {
                 let is_wanted = |value: &u32| value.trailing_zeros() >= u32::from(*zeros);
@@ -354,9 +384,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             }
             Op::Clear => {
                 self.bucket.clear().unwrap();
-                self.cached.clear();
-                self.expires.clear();
-                self.stale.clear();
+                self.forget_all();
             }
             Op::Publish => {
                 let epoch = self.bucket.publish().unwrap();
@@ -380,8 +408,11 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 assert!(ticket.rejected().is_empty());
                 // The clock stands still, so this waits for the loads alone.
                 assert!(ticket.wait(LIMIT));
-                for key in keys {
-                    self.model_load(*key);
+                // The second of two equal ones joins the first.
+                for key in keys.iter().collect::<BTreeSet<_>>() {
+                    if self.cached.contains_key(key) || self.ask(*key).is_none() {
+                        self.model_load(*key);
+                    }
                 }
             }
             Op::Refresh => self.refresh(),
@@ -394,6 +425,16 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 self.kept.pop();
             }
             // Folds that are due happen behind our back.
+            Op::Caching(caching) => {
+                self.bucket.set_caching(*caching).unwrap();
+                assert_eq!(self.bucket.is_caching(), *caching);
+                if self.caching != *caching {
+                    self.forget_all();
+                }
+                self.caching = *caching;
+            }
+            Op::Exists(key, true) => drop(self.missing.lock().unwrap().remove(key)),
+            Op::Exists(key, false) => drop(self.missing.lock().unwrap().insert(*key)),
             Op::Die(key) => drop(self.die(*key)),
             Op::DieAndTell(key) => {
                 let died = self.die(*key);
@@ -410,8 +451,43 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         }
     }
 
+    /// Everything is replaced, by nothing to begin with.
+    fn forget_all(&mut self) {
+        self.cached.clear();
+        self.expires.clear();
+        self.stale.clear();
+        self.known.clear();
+        self.absent.clear();
+    }
+
+    /// The hook is asked about a key that is missed, where it is not remembered. Returns what the call is answered
+    /// with, if that is the end of it.
+    fn ask(&mut self, key: u8) -> Option<Origin> {
+        if !self.traits.asks {
+            return None;
+        }
+        let exists = !self.missing.lock().unwrap().contains(&key);
+        if !self.caching {
+            return (!exists).then_some(Origin::Loaded);
+        }
+        let now = self.clock.clock().now();
+        if self.absent.get(&key).is_some_and(|until| now < *until) {
+            return Some(Origin::Hit);
+        }
+        if self.known.contains(&key) {
+            return None;
+        }
+        if exists {
+            self.known.insert(key);
+            return None;
+        }
+        self.absent.insert(key, now + ABSENT_FOR);
+        Some(Origin::Loaded)
+    }
+
     /// What a write or a load does to a key: it is not stale after that.
     fn change(&mut self, key: u8, value: Option<u32>) {
+        self.absent.remove(&key);
         match value {
             Some(value) => self.change_for(key, value, self.ttl),
             None => {
@@ -424,6 +500,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
 
     /// The same with a value that lives so long.
     fn change_for(&mut self, key: u8, value: u32, ttl: Option<Duration>) {
+        self.absent.remove(&key);
+        if !self.caching {
+            return;
+        }
         self.cached.insert(key, value);
         self.stale.remove(&key);
         match ttl {
@@ -514,7 +594,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             (Mood::Well, Said::Expiring(value, ttl)) => {
                 self.change_for(key, value, Some(millis(ttl)));
             }
-            (Mood::Well, Said::Absent) => self.change(key, None),
+            (Mood::Well, Said::Absent) => {
+                self.known.remove(&key);
+                self.change(key, None);
+            }
             (Mood::Well, Said::Ignore(_)) => {}
             _ => self.fail(key),
         }
@@ -525,6 +608,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         if let Some(&value) = self.cached.get(&key) {
             return Ok((Some(value), Origin::Hit));
         }
+        let loaded = match self.caching {
+            true => Origin::Loaded,
+            false => Origin::Ignored,
+        };
         match self.said(key) {
             (Mood::Fails, _) | (Mood::Well, Said::Error) => Err(ErrorKind::Load),
             (Mood::Panics, _) => Err(ErrorKind::Panicked),
@@ -534,7 +621,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 Err(ErrorKind::Dead)
             }
             (Mood::Well, Said::Value(value) | Said::Expiring(value, _)) => {
-                Ok((Some(value), Origin::Loaded))
+                Ok((Some(value), loaded))
             }
             (Mood::Well, Said::Ignore(value)) => Ok((Some(value), Origin::Ignored)),
             (Mood::Well, Said::Absent) => Ok((None, Origin::Loaded)),
@@ -543,18 +630,37 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
 
     fn fetch(&mut self, key: u8) {
         let expected = self.expected(key);
+        let told = match self.cached.contains_key(&key) {
+            true => None,
+            false => self.ask(key),
+        };
+        let expected = told.map_or(expected, |origin| Ok((None, origin)));
         let fetched = self.bucket.fetch(&key);
         let fetched = fetched
             .map(|f| (f.value().copied(), f.origin()))
             .map_err(|e| e.kind());
         assert_eq!(fetched, expected, "fetch of {key}");
-        if !self.cached.contains_key(&key) {
+        if !self.cached.contains_key(&key) && told.is_none() {
             self.model_load(key);
         }
     }
 
     fn fetch_many(&mut self, keys: &[u8]) {
-        let mut expected: Vec<_> = keys.iter().map(|&key| self.expected(key)).collect();
+        // Asked once for each key, and before any of them is loaded.
+        let mut told = BTreeMap::new();
+        for &key in keys {
+            if !self.cached.contains_key(&key)
+                && !told.contains_key(&key)
+                && let Some(origin) = self.ask(key)
+            {
+                told.insert(key, origin);
+            }
+        }
+        let expected = keys.iter().map(|key| match told.get(key) {
+            Some(&origin) => Ok((None, origin)),
+            None => self.expected(*key),
+        });
+        let mut expected: Vec<_> = expected.collect();
         // The second of two equal misses joins the first.
         for at in 0..keys.len() {
             if keys[..at].contains(&keys[at])
@@ -574,7 +680,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             .collect();
         assert_eq!(fetched, expected, "fetch of {keys:?}");
         for &key in keys {
-            if !self.cached.contains_key(&key) {
+            if !self.cached.contains_key(&key) && !told.contains_key(&key) {
                 self.model_load(key);
             }
         }
@@ -595,9 +701,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             {
                 Err(ErrorKind::Dead)
             }
-            (None, Said::Value(value) | Said::Expiring(value, _)) => {
-                Ok((Some(value), Origin::Loaded))
-            }
+            (None, Said::Value(value) | Said::Expiring(value, _)) => match self.caching {
+                true => Ok((Some(value), Origin::Loaded)),
+                false => Ok((Some(value), Origin::Ignored)),
+            },
             (None, Said::Ignore(value)) => Ok((Some(value), Origin::Ignored)),
             (None, Said::Absent) => Ok((None, Origin::Loaded)),
             (None, Said::Error) => Err(ErrorKind::Load),
@@ -611,6 +718,8 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             (Said::Expiring(value, ttl), None) => {
                 self.change_for(key, value, Some(millis(ttl)));
             }
+            // It is not in the source of this loader, of which the hook knows nothing; but it is taken for absent.
+            (Said::Absent, None) => drop(self.known.remove(&key)),
             _ => {}
         }
     }
@@ -622,6 +731,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             .wait(LIMIT)
             .map_err(|error| error.kind());
         let mood = self.source.lock().unwrap().mood;
+        if !self.caching {
+            assert_eq!(ended, Ok(()), "there is nothing to refresh");
+            return;
+        }
         match (self.shape, mood) {
             (Shape::Dataset, Mood::Well) => {
                 assert_eq!(ended, Ok(()));
@@ -632,9 +745,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 };
                 let pairs: Vec<_> = source.says.iter().filter_map(value).collect();
                 drop(source);
-                self.cached.clear();
-                self.expires.clear();
-                self.stale.clear();
+                self.forget_all();
                 for (key, value) in pairs {
                     self.change(key, Some(value));
                 }
