@@ -149,6 +149,8 @@ impl<K: Eq, V> Overlay<K, V> {
         })
     }
 
+    /// Inlined, as a look into one that is not written is one load: a call for it would cost a miss 20 instructions.
+    #[inline(always)]
     pub(crate) fn get<Q>(&self, hash: u64, key: &Q) -> Option<&Write<V>>
     where
         K: Borrow<Q>,

@@ -187,16 +187,16 @@ impl<K: Eq + Clone, V> View<K, V> {
         Q: Eq + ?Sized,
     {
         let table = &self.current.table;
-        if !table.is_timed() {
-            return self.beyond_table(table.find(hash, key), hash, key);
+        if table.is_timed()
+            && let Some(alive) = &self.alive
+        {
+            return self.look_guarded(alive, hash, key);
         }
-        match &self.alive {
-            Some(alive) => self.look_guarded(alive, hash, key),
-            None => self.beyond_table(table.find_timed(hash, key), hash, key),
-        }
+        let found = table.find(hash, key);
+        self.beyond_table(found, hash, key)
     }
 
-    #[inline]
+    #[inline(always)]
     fn beyond_table<'a, Q>(
         &'a self,
         found: Option<(&'a V, bool)>,
