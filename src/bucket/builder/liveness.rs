@@ -25,8 +25,8 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     ///
     /// # What it costs
     ///
-    /// A bucket without a check pays nothing. With one, a read has no short way: it finds the key, asks the check, and
-    /// takes some 100 instructions more than it did.
+    /// A bucket without a check pays nothing. With one, a read has no short way: it finds the key, wherever it is, and
+    /// asks the check.
     ///
     /// # Panics
     ///
