@@ -1,6 +1,10 @@
 //! The options of a bucket: plain data, each default with its reason.
 
+mod options;
+
 use std::time::Duration;
+
+pub use self::options::Options;
 
 use crate::error::BuildError;
 

@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Cancelled,
     /// The bucket has been shut down.
     Closed,
+    /// The loader brought a value that is dead, as [`Builder::alive`](crate::Builder::alive) has it.
+    Dead,
     /// The loader returned an error: see [`source`](StdError::source).
     Load,
     /// The bucket has no loader for what was asked.
@@ -89,6 +91,13 @@ impl Error {
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("no message");
         Self::new(ErrorKind::Panicked, format!("the loader panicked: {said}"))
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn dead() -> Self {
+        let message = "the loader brought a value that is dead";
+        Self::new(ErrorKind::Dead, message)
     }
 
     pub(crate) fn closed() -> Self {
@@ -172,6 +181,11 @@ pub enum BuildError {
         /// Why.
         reason: BoxError,
     },
+    /// A loader's `config`, or what [`configure`](crate::Builder::configure) was given, panicked.
+    Panicked {
+        /// How.
+        source: Error,
+    },
     /// A thread could not be started.
     Spawn {
         /// The name the thread would have had.
@@ -192,6 +206,7 @@ impl fmt::Display for BuildError {
                 write!(f, "option `{option}` is {value}, must be {range}")
             }
             Self::Stopped { reason } => write!(f, "stopped by the init hook: {reason}"),
+            Self::Panicked { source } => write!(f, "no options to be had: {source}"),
             Self::Spawn { thread, source } => write!(f, "cannot start thread `{thread}`: {source}"),
         }
     }
@@ -202,6 +217,7 @@ impl StdError for BuildError {
         match self {
             Self::Option { .. } => None,
             Self::Stopped { reason } => Some(&**reason),
+            Self::Panicked { source } => Some(source),
             Self::Spawn { source, .. } => Some(source),
         }
     }

@@ -68,13 +68,14 @@ pub use bucket::{
     Ticket, Ttl,
 };
 pub use clock::{Clock, ManualClock};
+pub use config::Options;
 #[cfg(feature = "dump")]
 pub use dump::{DumpError, DumpErrorKind, DumpReport};
 pub use error::{BoxError, BuildError, Error, ErrorKind};
-pub use events::Event;
+pub use events::{Event, KeyEvent};
 pub use fetched::{Fetched, Origin};
 pub use load::LoadState;
-pub use loader::{BulkLoader, DatasetLoader, Loader, Outcome};
+pub use loader::{BulkLoader, DatasetLoader, Loaded, Loader, Outcome};
 pub use refresh::Dataset;
 pub use stats::Stats;
 

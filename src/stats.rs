@@ -78,6 +78,10 @@ counters! {
     datasets_refused,
     /// Keys taken out, because their refresh had failed too long ago.
     too_stale,
+    /// Values removed, because they were found dead.
+    died,
+    /// Times that the check of values that may die panicked.
+    alive_failed,
     /// Dumps written.
     dumps,
     /// Dumps that could not be written, or not be loaded.

@@ -16,14 +16,16 @@ const DOORS: &[(&str, &[&str])] = &[
     ("config", &["error"]),
     ("dump", &["contain", "error"]),
     ("fetched", &[]),
-    ("loader", &["error"]),
+    ("loader", &["config", "error"]),
     ("stats", &["sync"]),
     ("events", &["contain", "dump", "error", "sync"]),
     ("table", &["clock", "contain", "spread", "sync"]),
     ("ledger", &["spread", "sync"]),
     (
         "store",
-        &["table", "ledger", "sync", "clock", "contain", "spread"],
+        &[
+            "table", "ledger", "sync", "clock", "contain", "error", "spread",
+        ],
     ),
     (
         "load",

@@ -9,7 +9,7 @@ use super::Bucket;
 use crate::error::{BoxError, Error};
 use crate::fetched::{Fetched, Origin};
 use crate::load::Keep;
-use crate::loader::Outcome;
+use crate::loader::{Loaded, Outcome};
 use crate::store::Store;
 use crate::{HashBuilder, Key, Value};
 
@@ -187,7 +187,7 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
-        O: Into<Outcome<V>>,
+        O: Into<Loaded<K, V>>,
         E: Into<BoxError>,
     {
         let hash = self.bucket.hash(key);
@@ -198,10 +198,30 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
                 .core
                 .loads
                 .fetch_with(hash, key, self.limit, self.keep, |key| match load(key) {
-                    Ok(outcome) => outcome.into(),
-                    Err(error) => Outcome::Failed(error.into()),
+                    Ok(loaded) => loaded.into(),
+                    Err(error) => Outcome::Failed(error.into()).into(),
                 }),
         }
+    }
+
+    /// As [`fetch_with`](Self::fetch_with), and the value only: `None` also where that would return an error, as
+    /// [`Bucket::get`](super::Bucket::get) does.
+    ///
+    /// ```
+    /// let bucket = larder::Bucket::<u32, u32>::builder("squares").build()?;
+    /// let square = |key: &u32| Ok::<_, std::io::Error>(key * key);
+    /// assert_eq!(bucket.call().get_with(&7, square), Some(49));
+    /// assert_eq!(bucket.call().get_with(&7, |_| Err::<u32, _>("not asked: it is cached")), Some(49));
+    /// # Ok::<(), larder::BuildError>(())
+    /// ```
+    pub fn get_with<Q, O, E>(&self, key: &Q, load: impl FnOnce(&K) -> Result<O, E>) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        O: Into<Loaded<K, V>>,
+        E: Into<BoxError>,
+    {
+        self.fetch_with(key, load).ok()?.into_value()
     }
 }
 

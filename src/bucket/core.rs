@@ -129,6 +129,9 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
                 fetcher.stop();
             }
             self.loads.close();
+            if let Some(keys) = self.loads.key_events() {
+                keys.events().close();
+            }
             // The last dump is of all that was written, which the refresher folds for it; and it may fail, which
             // the observer is told. So where there is one, its thread ends these two.
             if !self.is_dumped_last() {

@@ -7,6 +7,7 @@ mod derived;
 #[cfg(feature = "dump")]
 mod dump;
 mod expiry;
+mod liveness;
 mod reader;
 mod snapshot;
 mod switch;
@@ -319,7 +320,12 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         let hash = self.core.store.hash(&key);
         let expires = self.core.expires();
         let copy = self.core.loads.exists().map(|exists| (exists, key.clone()));
-        self.core.store.write_if_absent(hash, key, value, expires)?;
+        if self.core.store.is_guarded() {
+            let core = &self.core;
+            core.write_if_none_lives(hash, &key, &value, expires)?;
+        } else {
+            self.core.store.write_if_absent(hash, key, value, expires)?;
+        }
         if let Some((exists, key)) = copy {
             exists.written(hash, &key);
         }
@@ -457,7 +463,9 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.core.stats.stats();
-        stats.events_dropped = self.core.events.dropped();
+        let keys = self.core.loads.key_events();
+        let keys = keys.map_or(0, |keys| keys.events().dropped());
+        stats.events_dropped = self.core.events.dropped() + keys;
         stats.queued = self.core.loads.queued() as u64;
         stats.loading = self.core.loads.under_way() as u64;
         stats

@@ -13,7 +13,8 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// A view of a bucket that never changes: the same answers, the same order of iteration, also after the
 /// bucket is gone. See [`Bucket::snapshot`](super::Bucket::snapshot).
 ///
-/// What had expired when it was taken is not in it; nothing expires in it.
+/// What had expired when it was taken is not in it; nothing expires in it. What is dead, as
+/// [`Builder::alive`](super::Builder::alive) has it, is in it: whether a value lives is asked by reads of the bucket.
 ///
 /// It holds its table in memory, beside the one that the bucket has by then. A clone is one reference
 /// count.

@@ -7,7 +7,7 @@ use super::flight::{Answer, Flight};
 use crate::clock::Deadline;
 use crate::contain::contained;
 use crate::error::{Error, ErrorKind};
-use crate::events::Event;
+use crate::events::{Event, KeyEvent};
 use crate::loader::Outcome;
 use crate::store::{Content, Failed, Installed};
 use crate::sync::{Arc, fault};
@@ -39,7 +39,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             return open.failed;
         }
         match self.ask(&open.flights) {
-            Ok(answers) => {
+            Ok((answers, told)) => {
                 let number = if late {
                     self.store.begin_load().number()
                 } else {
@@ -47,10 +47,8 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 };
                 let (matched, extra) = self.matched(&open.flights, answers);
                 // Before the answers: with what it asked for, a caller finds all that came along.
-                for (key, outcome) in extra {
-                    self.store_extra(key, outcome, number);
-                }
-                open.settle(matched, number, not_in);
+                self.store_extras(extra, number);
+                open.settle(matched, told, number, not_in);
             }
             Err(error) => open.fail_all(&error),
         }
@@ -96,35 +94,47 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         (matched, extra)
     }
 
+    /// Stores pairs that nobody asked for.
+    pub(super) fn store_extras(&self, extra: Answers<K, V>, number: u64) {
+        for (key, outcome) in extra {
+            self.store_extra(key, outcome, number);
+        }
+    }
+
     /// Stores a pair that nobody asked for, if it is not older than what is known of its key.
     fn store_extra(&self, key: K, outcome: Outcome<V>, number: u64) {
         let stored = contained(|| {
-            let content = match outcome {
-                Outcome::Value(value) => self.lasting(value, self.ttl),
-                Outcome::Expiring(value, ttl) => self.lasting(value, Some(ttl)),
+            let (value, ttl) = match outcome {
+                Outcome::Value(value) => (value, self.ttl),
+                Outcome::Expiring(value, ttl) => (value, Some(ttl)),
                 Outcome::Ignore(_) | Outcome::Unchanged | Outcome::Absent | Outcome::Failed(_) => {
-                    return;
+                    return Ok(());
                 }
             };
+            self.store.vouch(&key, &value)?;
+            let content = self.lasting(value, ttl);
             let hash = self.store.hash(&key);
             let copy = self.exists.as_ref().map(|exists| (exists, key.clone()));
             self.count(self.store.install(number, hash, key, content, None));
             if let Some((exists, key)) = copy {
                 exists.written(hash, &key);
             }
+            Ok(())
         });
-        if let Err(error) = stored {
+        if let Err(error) = stored.and_then(|done| done) {
             self.events.send(Event::LoadFailed { keys: 1, error });
         }
     }
 
     /// What becomes of one flight: stored, then out of the in-flight table, then answered. In this
     /// order: who finds no flight finds the value. `not_in` is as in
-    /// [`install`](crate::store::Store::install). Returns whether it has failed.
+    /// [`install`](crate::store::Store::install); `told` is what is answered in place of what is stored, if it is not
+    /// that. Returns whether it has failed.
     pub(crate) fn conclude(
         &self,
         flight: &Arc<Flight<K, V>>,
         outcome: Outcome<V>,
+        told: Option<V>,
         number: u64,
         not_in: Option<u64>,
     ) -> bool {
@@ -133,7 +143,20 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         {
             self.end(flight, Answer::Loaded(value.clone()));
         }
-        let answer = contained(|| self.store_outcome(flight, outcome, number, not_in));
+        let answer = contained(|| {
+            let Some(told) = told else {
+                return self.store_outcome(flight, outcome, number, not_in);
+            };
+            if let Err(error) = self.store.vouch(flight.key(), &told) {
+                self.report_failed(&error);
+                return Answer::Failed(error);
+            }
+            match self.store_outcome(flight, outcome, number, not_in) {
+                Answer::Loaded(_) => Answer::Loaded(told),
+                Answer::Ignored(_) | Answer::Absent => Answer::Ignored(told),
+                answer => answer,
+            }
+        });
         let answer = answer.unwrap_or_else(|error| {
             self.report_failed(&error);
             Answer::Failed(error)
@@ -204,6 +227,13 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             Some(filter) if flight.wants_reload() => filter(flight.key(), outcome),
             _ => outcome,
         };
+        if let Outcome::Value(value) | Outcome::Expiring(value, _) | Outcome::Ignore(value) =
+            &outcome
+            && let Err(error) = self.store.vouch(flight.key(), value)
+        {
+            self.report_failed(&error);
+            return Answer::Failed(error);
+        }
         match outcome {
             Outcome::Unchanged => self.still_good(flight, number),
             Outcome::Value(value) => keep(value, flight.ttl.or(self.ttl)),
@@ -212,9 +242,13 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             Outcome::Absent => {
                 self.found_gone(flight);
                 // Only what is there can go.
-                if self.store.view().is_present(flight.hash(), flight.key()) {
-                    install(None.into());
-                }
+                let present = self.store.view().is_present(flight.hash(), flight.key());
+                let gone = present && install(None.into()) == Installed::Stored;
+                let event = match gone {
+                    true => KeyEvent::Disappeared,
+                    false => KeyEvent::Absent,
+                };
+                self.tell(event, flight.key());
                 Answer::Absent
             }
             Outcome::Failed(error) => {
@@ -227,6 +261,13 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
 
     /// Takes a flight out of the in-flight table, by identity, and answers it.
     pub(crate) fn end(&self, flight: &Arc<Flight<K, V>>, answer: Answer<V>) {
+        // Before it is answered: whoever goes on because of it may end the bucket, and nothing is told then.
+        if let Answer::Failed(error) = &answer
+            && !error.is_closed()
+            && !flight.is_over()
+        {
+            self.tell(KeyEvent::Failed, flight.key());
+        }
         // A key's `Eq` may panic. Then the flight stays in the table, where, being over, it is replaced
         // by the next one.
         let _ = contained(|| {
@@ -296,11 +337,19 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
         None
     }
 
-    fn settle(&mut self, outcomes: Vec<Option<Outcome<V>>>, number: u64, not_in: Option<u64>) {
+    /// `told` is for the first of them.
+    fn settle(
+        &mut self,
+        outcomes: Vec<Option<Outcome<V>>>,
+        mut told: Option<V>,
+        number: u64,
+        not_in: Option<u64>,
+    ) {
         let _held = self.loads.in_flight.hold();
         for (flight, outcome) in std::mem::take(&mut self.flights).into_iter().zip(outcomes) {
             let outcome = outcome.unwrap_or(Outcome::Absent);
-            let failed = self.loads.conclude(&flight, outcome, number, not_in);
+            let told = told.take();
+            let failed = self.loads.conclude(&flight, outcome, told, number, not_in);
             self.failed += usize::from(failed);
         }
     }

@@ -14,7 +14,7 @@ use crate::error::{BoxError, Error};
 use crate::events::Event;
 use crate::loader::Outcome;
 use crate::stats::Counters;
-use crate::sync::{Arc, Hashed, Keyed, Map, Mutex, atomic::AtomicU64, order};
+use crate::sync::{Arc, Hashed, Keyed, Map, Mutex, atomic::AtomicU64, fault, order};
 use crate::{HashBuilder, Key, Value};
 
 /// The user's hook.
@@ -96,13 +96,13 @@ impl<K: Key> Exists<K> {
     }
 
     /// What is remembered of a key: whether it exists.
-    fn remembered<Q>(&self, hash: u64, key: &Q) -> Option<bool>
+    pub(crate) fn remembered<Q>(&self, hash: u64, key: &Q) -> Option<bool>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
         let note = self.notes.get(hash, key)?;
-        if note.era != self.era.load(order::COUNT) {
+        if note.era != self.era.load(order::COUNT) && !fault::planted("eras_do_not_end") {
             return None;
         }
         match note.answer.load(order::COUNT) {
@@ -115,7 +115,9 @@ impl<K: Key> Exists<K> {
     /// Something was written of the key: that it was absent says nothing any more. To be called after the write
     /// was put, and before it returns.
     pub(crate) fn written(&self, hash: u64, key: &K) {
-        self.strike(hash, key, |answer| answer != PRESENT);
+        self.meet();
+        let spared = |answer| answer == ASKING && fault::planted("spares_what_is_asked");
+        self.strike(hash, key, |answer| answer != PRESENT && !spared(answer));
     }
 
     /// The source does not have the key, whatever the hook has said.
@@ -124,6 +126,9 @@ impl<K: Key> Exists<K> {
     }
 
     fn strike(&self, hash: u64, key: &K, which: impl Fn(u64) -> bool) {
+        if fault::planted("notes_are_not_struck") {
+            return;
+        }
         self.notes.remove_if(hash, key, |note| {
             let mut answer = note.answer.load(order::COUNT);
             while which(answer) && answer != STRUCK {
@@ -139,11 +144,18 @@ impl<K: Key> Exists<K> {
 
     /// Nothing that was asked before says anything any more.
     pub(crate) fn forget_all(&self) {
-        self.era.fetch_add(1, order::COUNT);
+        self.era.fetch_add(1, order::exists_meet());
+    }
+
+    /// Between what was changed, or noted, before this and what is looked for, or asked, after it: of two that come
+    /// here the later one finds all that the earlier one did before.
+    fn meet(&self) {
+        self.era.fetch_add(0, order::exists_meet());
     }
 
     /// Asks the hook, and remembers what it says.
-    fn ask(&self, hash: u64, key: &K) -> Result<bool, Error> {
+    pub(crate) fn ask(&self, hash: u64, key: &K) -> Result<bool, Error> {
+        let early = fault::planted("asks_before_its_note").then(|| (self.ask)(key));
         let era = self.era.load(order::COUNT);
         let make = || {
             Arc::new(Note {
@@ -154,7 +166,9 @@ impl<K: Key> Exists<K> {
         };
         // In place of one that says nothing any more, or that another load of the key is still asking for.
         let note = contained(|| self.notes.put_if(hash, key, |_| true, make))?;
-        let asked = contained(|| (self.ask)(key)).and_then(|asked| asked.map_err(Error::load));
+        self.meet();
+        let asked = contained(|| early.unwrap_or_else(|| (self.ask)(key)));
+        let asked = asked.and_then(|asked| asked.map_err(Error::load));
         let Ok(note) = note else { return asked };
         let answer = match (&asked, self.absent_for) {
             (Ok(true), _) => PRESENT,
@@ -255,7 +269,7 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
             match asked {
                 Ok(true) => true,
                 Ok(false) => {
-                    loads.conclude(flight, Outcome::Absent, number, not_in);
+                    loads.conclude(flight, Outcome::Absent, None, number, not_in);
                     false
                 }
                 Err(error) => {

@@ -8,6 +8,7 @@ use super::flight::{Answer, Flight, Keep, Plan};
 use super::queue::{Refused, Urgency};
 use super::runner::{self, Wait};
 use crate::error::{Error, ErrorKind};
+use crate::events::KeyEvent;
 use crate::fetched::{Fetched, Origin};
 use crate::store::{View, inside_a_write};
 use crate::sync::{Arc, fault};
@@ -218,6 +219,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 let _wait = Wait::begin(Arc::clone(flight) as _)?;
                 self.answer(flight, deadline).ok_or_else(|| {
                     self.stats.timed_out();
+                    self.tell(KeyEvent::TimedOut, flight.key());
                     Error::timeout()
                 })?
             }

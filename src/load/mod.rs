@@ -22,7 +22,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Error;
-use crate::events::Events;
+use crate::events::{Events, KeyEvent, KeyEvents};
 use crate::loader::{BulkLoader, Loader, Outcome};
 use crate::stats::Counters;
 use crate::store::Store;
@@ -59,6 +59,8 @@ pub(crate) struct Loads<K: Key, V: Value, S: HashBuilder> {
     haste: Haste,
     stats: Arc<Counters>,
     events: Arc<Events>,
+    /// Who is told of what happens to keys.
+    key_events: Option<KeyEvents<K>>,
     clock: Clock,
     /// How long a value lives, if not for ever, of which the loader does not say it.
     ttl: Option<Duration>,
@@ -121,6 +123,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             haste: Haste::new(),
             stats,
             events,
+            key_events: None,
             clock,
             ttl: config.ttl,
             max_stale: config.max_stale,
@@ -138,6 +141,27 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         Self {
             refresh_filter,
             ..self
+        }
+    }
+
+    /// The same, with somebody to be told of what happens to keys.
+    pub(crate) fn observed(self, key_events: Option<KeyEvents<K>>) -> Self {
+        Self { key_events, ..self }
+    }
+
+    pub(crate) fn key_events(&self) -> Option<&KeyEvents<K>> {
+        self.key_events.as_ref()
+    }
+
+    /// Tells who observes keys.
+    #[inline]
+    pub(crate) fn tell<Q>(&self, event: KeyEvent, key: &Q)
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        if let Some(key_events) = &self.key_events {
+            key_events.tell(event, || key.to_owned());
         }
     }
 

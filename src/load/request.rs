@@ -10,9 +10,9 @@ use super::queue::Urgency;
 use super::runner::{self, Running};
 use crate::contain::contained;
 use crate::error::Error;
-use crate::events::Event;
+use crate::events::{Event, KeyEvent};
 use crate::fetched::{Fetched, Origin};
-use crate::loader::Outcome;
+use crate::loader::Loaded;
 use crate::store::{Found, Groups, LiveLoad};
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
@@ -56,6 +56,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 let not_in = matches!(found, Found::Nothing).then_some(view.current.epoch);
                 let at = answers.len();
                 answers.push(self.part(&view, hash, key, not_in, keep).map(|part| {
+                    self.tell_part(&part, key);
                     let (flight, leads) = match part {
                         Part::Absent => return Fetched::new(None, Origin::Hit),
                         Part::Join(flight) => (flight, false),
@@ -127,6 +128,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let view = self.store.view();
         let part = self.part(&view, hash, key, None, keep)?;
         drop(view);
+        self.tell_part(&part, key);
         let (flight, leads) = match part {
             Part::Absent => return Ok(Fetched::new(None, Origin::Hit)),
             Part::Join(flight) => (flight, false),
@@ -150,7 +152,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         key: &Q,
         limit: Duration,
         keep: Keep,
-        load: impl FnOnce(&K) -> Outcome<V>,
+        load: impl FnOnce(&K) -> Loaded<K, V>,
     ) -> Result<Fetched<V>, Error>
     where
         K: Borrow<Q>,
@@ -168,6 +170,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         };
         let part = self.any_part(&view, hash, key, &plan)?;
         drop(view);
+        self.tell_part(&part, key);
         let flight = match part {
             Part::Join(flight) => {
                 drop(running);
@@ -194,9 +197,11 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             self.end(&flight, Answer::Hit(value));
         } else {
             self.stats.batch(1);
-            match contained(|| load(flight.key())) {
-                Ok(outcome) => {
-                    self.conclude(&flight, outcome, flight.number(), None);
+            match contained(|| load(flight.key()).apart(flight.key())) {
+                Ok(brought) => {
+                    self.store_extras(brought.others, flight.number());
+                    let (outcome, told) = (brought.outcome, brought.told);
+                    self.conclude(&flight, outcome, told, flight.number(), None);
                 }
                 Err(error) => {
                     self.events.send(Event::LoadFailed {
@@ -210,6 +215,20 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         guard.disarm();
         drop((live, running));
         self.wait(&flight, true, self.deadline(limit))
+    }
+
+    /// Tells what a call that has missed a key is about to do.
+    fn tell_part<Q>(&self, part: &Part<K, V>, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        let event = match part {
+            Part::Lead(_) => KeyEvent::Missed,
+            Part::Join(_) => KeyEvent::Blocked,
+            Part::Absent => KeyEvent::Absent,
+        };
+        self.tell(event, key);
     }
 
     /// Wants keys loaded, and returns at once. Cached keys are reloaded.

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::{BulkLoader, DatasetLoader, Loader, Outcome};
+use super::{BulkLoader, DatasetLoader, Loaded, Loader, Outcome};
 use crate::error::BoxError;
 
 /// A closure that loads one key, as a [`Loader`].
@@ -17,10 +17,14 @@ impl<F, O, E> LoadFn<F, O, E> {
 impl<K, V, F, O, E> Loader<K, V> for LoadFn<F, O, E>
 where
     F: Fn(&K) -> Result<O, E> + Send + Sync + 'static,
-    O: Into<Outcome<V>> + 'static,
+    O: Into<Loaded<K, V>> + 'static,
     E: Into<BoxError> + 'static,
 {
     fn load(&self, key: &K) -> Result<Outcome<V>, BoxError> {
+        self.load_pairs(key, None).map(Loaded::into_outcome)
+    }
+
+    fn load_pairs(&self, key: &K, _: Option<&V>) -> Result<Loaded<K, V>, BoxError> {
         (self.0)(key).map(Into::into).map_err(Into::into)
     }
 }

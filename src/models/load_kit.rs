@@ -254,7 +254,7 @@ impl Kit {
             load(key)
         };
         self.loads
-            .fetch_with(hash(key), &key, LONG, Keep::USUAL, load)
+            .fetch_with(hash(key), &key, LONG, Keep::USUAL, |key| load(key).into())
     }
 
     pub(super) fn request(&self, keys: &[u8]) -> Requested<u8, u64> {

@@ -10,6 +10,8 @@ mod ledger;
 #[cfg(larder_loom)]
 mod load_end;
 #[cfg(larder_loom)]
+mod load_exists;
+#[cfg(larder_loom)]
 mod load_flight;
 #[cfg(any(larder_loom, larder_shuttle))]
 mod load_kit;
@@ -40,6 +42,8 @@ mod store_conditional;
 #[cfg(larder_loom)]
 mod store_cuts;
 #[cfg(larder_loom)]
+mod store_dead;
+#[cfg(larder_loom)]
 mod store_derived;
 #[cfg(larder_loom)]
 mod store_expiry;
@@ -49,6 +53,8 @@ mod store_loads;
 mod store_reads;
 #[cfg(larder_loom)]
 mod store_stale;
+#[cfg(larder_loom)]
+mod store_switch;
 #[cfg(larder_loom)]
 mod store_updates;
 #[cfg(larder_loom)]

@@ -184,15 +184,27 @@ impl<K: Key, V: Value> Dumper<K, V> {
             // Never later than it is: what is left of a millisecond is dropped.
             Some(wall.saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)))
         };
-        let facts = Facts {
+        // Their number comes first, so where it is to be asked of each whether it lives, it is asked now.
+        let living: Option<Vec<_>> = store.is_guarded().then(|| {
+            let lives = |&(key, value, _): &(_, _, _)| store.lives(key, value);
+            table.entries_at(now).filter(lives).collect()
+        });
+        let facts = |entries: usize| Facts {
             created_ms: wall,
             version: 0,
-            entries: table.len_at(now) as u64,
+            entries: entries as u64,
         };
-        let mut entries = table
-            .entries_at(now)
-            .map(|(key, value, deadline)| (key, value, deadline_ms(deadline)));
-        let written = self.dump.save(facts, &mut entries);
+        let at = |(key, value, deadline)| (key, value, deadline_ms(deadline));
+        let written = match living {
+            None => {
+                let mut entries = table.entries_at(now).map(at);
+                self.dump.save(facts(table.len_at(now)), &mut entries)
+            }
+            Some(living) => {
+                let facts = facts(living.len());
+                self.dump.save(facts, &mut living.into_iter().map(at))
+            }
+        };
         match &written {
             Ok(_) => Counters::add(&stats.dumps, 1),
             Err(error) => {

@@ -127,6 +127,8 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         if let Some((fetch, dataset)) = requests.dataset {
             self.end_dataset(fetch, dataset);
         }
+        // Before the fold, which gives what was found another place.
+        self.bury_dead();
         // After a dataset that may end it, and before the fold of who asks for a snapshot of now.
         self.take_out_stale();
         self.fold_if_due(requests.publish);

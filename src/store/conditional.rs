@@ -31,7 +31,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         expires: Deadline,
     ) -> Result<(), V> {
         let nudge = self.inside(|view| {
-            if !view.caching {
+            if !view.caching && !fault::planted("decides_while_off") {
                 return Ok(Nudge::None);
             }
             wait_sealed(view);
@@ -105,7 +105,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             let now = self.clock.coarse();
             loop {
                 let current = view.active.get(hash, key);
-                let seen = current.map(Write::number);
+                let seen = current.map(Write::stamp);
                 let (value, number) = match current.or_else(|| view.under_active(hash, key)) {
                     Some(write) => (write.value_at(now)?, write.number()),
                     // Its number is not known any more. It is less than that of any load that may be stored, and at
@@ -121,7 +121,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 let write = Write::new(number, Content::until(value.clone(), expires));
                 mark(view, hash, key);
                 let put = view.active.put_if(hash, key.clone(), write, |there| {
-                    there.map(Write::number) == seen || fault::planted("retimed_over_writes")
+                    there.map(Write::stamp) == seen || fault::planted("retimed_over_writes")
                 });
                 if put {
                     return Some(view.active.nudge());
@@ -154,20 +154,20 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             let expires = held.deadline(hash, key).unwrap_or(Deadline::NEVER);
             let changed = change(held.get(hash, key), expires)?;
             let nudge = self.inside(|view| {
-                if !view.caching {
+                if !view.caching && !fault::planted("decides_while_off") {
                     return Some(Nudge::None);
                 }
                 wait_sealed(view);
                 if Seen::of(view, hash, key) != seen || load < view.floor {
                     return None;
                 }
-                let active = view.active.get(hash, key).map(Write::number);
+                let active = view.active.get(hash, key).map(Write::stamp);
                 mark(view, hash, key);
                 let write = Write::new(self.numbers.draw(), changed.clone());
                 let put = view.active.put_if(hash, key.clone(), write, |there| {
-                    let there = there.map(Write::number);
+                    let there = there.map(Write::stamp);
                     // The first look may have been at another.
-                    there == active && (there.is_none() || there == seen.number)
+                    there == active && (there.is_none() || there == seen.write)
                         || fault::planted("updates_over_writes")
                 });
                 put.then(|| view.active.nudge())
@@ -190,7 +190,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         folded: impl FnOnce(&View<K, V>) -> u64,
     ) -> Installed {
         let nudge = self.inside(|view| {
-            if !view.caching {
+            if !view.caching && !fault::planted("loads_while_off") {
                 return Err(Installed::Off);
             }
             wait_sealed(view);
@@ -225,25 +225,24 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 }
 
 /// By what to tell that a key is still as it was: it is, if these are the same.
-#[derive(PartialEq)]
-struct Seen {
-    /// The number of the newest write in the overlays, if there is one. No other write of the key has it, but the same
-    /// with another time.
-    number: Option<u64>,
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Seen {
+    /// The stamp of the newest write in the overlays, if there is one.
+    pub(super) write: Option<(u64, bool)>,
     /// Else, what there is is in the table of this epoch.
-    epoch: Option<u64>,
+    pub(super) epoch: Option<u64>,
 }
 
 impl Seen {
-    fn of<K: Key, V>(view: &View<K, V>, hash: u64, key: &K) -> Self {
-        let number = view.overlaid(hash, key).map(Write::number);
-        let epoch = number.is_none().then_some(view.current.epoch);
-        Self { number, epoch }
+    pub(super) fn of<K: Key, V>(view: &View<K, V>, hash: u64, key: &K) -> Self {
+        let write = view.overlaid(hash, key).map(Write::stamp);
+        let epoch = write.is_none().then_some(view.current.epoch);
+        Self { write, epoch }
     }
 }
 
 /// A conditional write decides on what is there, so nobody may still be writing underneath.
-fn wait_sealed<K, V>(view: &View<K, V>) {
+pub(super) fn wait_sealed<K, V>(view: &View<K, V>) {
     if let Some(sealed) = &view.sealed
         && !fault::planted("conditional_does_not_wait")
     {

@@ -172,15 +172,22 @@ impl<K: Key, V: Value> Folder<K, V> {
         // its number. No matter: all those loads are below the floor.
         store.numbers.draw_between_loads(|floor| {
             let empty = View {
-                current: generation(Table::empty().into(), epoch, floor),
-                active: Overlay::new(room_for(0), 0),
+                current: generation(store.guard(Table::empty()).into(), epoch, floor),
+                active: match fault::planted("switched_in_place") {
+                    true => Arc::clone(&view.active),
+                    false => Overlay::new(room_for(0), 0),
+                },
                 sealed: None,
                 next: None,
                 gate: Gate::new(),
-                floor,
+                floor: match fault::planted("switched_without_floor") {
+                    true => view.floor,
+                    false => floor,
+                },
                 echo: None,
                 caching,
                 clock: store.clock.clone(),
+                alive: store.alive.clone(),
             };
             self.replace(store, empty);
         });
@@ -271,6 +278,10 @@ impl<K: Key, V: Value> Folder<K, V> {
         floor: u64,
     ) -> u64 {
         let view = store.cell.load_full();
+        let built = Built {
+            table: store.guard(built.table),
+            ..built
+        };
         let next = generation(built, view.current.epoch + 1, floor);
         if fault::planted("mark_before_announce") {
             mark_all(&view.active, &next);
@@ -300,6 +311,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             echo,
             caching: view.caching,
             clock: store.clock.clone(),
+            alive: store.alive.clone(),
         };
         self.retired.generation(Arc::clone(&view.current));
         self.replace(store, published);

@@ -33,7 +33,7 @@ impl<'q, Q: ?Sized, I: Iterator<Item = &'q Q>, H: Fn(&Q) -> u64> Groups<'q, Q, I
     }
 }
 
-impl<K: Eq, V> View<K, V> {
+impl<K: Eq + Clone, V> View<K, V> {
     /// Calls `each` for every key, in their order, with its value, if it is cached.
     pub(crate) fn get_many<'a, 'q, Q: Eq + ?Sized + 'q>(
         &'a self,

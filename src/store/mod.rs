@@ -11,6 +11,7 @@ mod derived;
 mod echo;
 pub(crate) mod fold;
 mod gate;
+mod liveness;
 mod many;
 mod number;
 mod overlay;
@@ -25,12 +26,14 @@ use std::hash::{BuildHasher, Hash};
 use std::ops::Deref;
 
 use self::gate::Gate;
+use self::liveness::Liveness;
 use self::number::Numbers;
 use self::overlay::Overlay;
 
 pub(crate) use self::conditional::Installed;
 pub(crate) use self::derived::{Built, Derivations, Made};
 pub(crate) use self::gate::inside as inside_a_write;
+pub(crate) use self::liveness::Check;
 pub(crate) use self::many::Groups;
 pub(crate) use self::number::LiveLoad;
 use self::overlay::Nudge;
@@ -63,6 +66,8 @@ pub(crate) struct Store<K: Key, V: Value, S> {
     bell: Arc<Parker>,
     /// Reloads that failed and that the folder has not taken in.
     failed: Mutex<Vec<Failed<K>>>,
+    /// Says of values whether they live, where they may die.
+    alive: Option<Arc<Liveness<K, V>>>,
 }
 
 fn room_for(entries: usize) -> usize {
@@ -72,12 +77,22 @@ fn room_for(entries: usize) -> usize {
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     #[cfg(all(test, any(larder_loom, larder_shuttle)))]
     pub(crate) fn new(hasher: S, clock: Clock) -> Self {
-        Self::holding(Table::empty(), hasher, clock)
+        Self::guarded(Table::empty(), hasher, clock, None)
     }
 
-    /// A store that begins with what is in a table.
-    pub(crate) fn holding(table: Table<K, V>, hasher: S, clock: Clock) -> Self {
-        let numbers = Numbers::new();
+    /// A store that begins with what is in a table. With a check, values may die.
+    pub(crate) fn guarded(
+        table: Table<K, V>,
+        hasher: S,
+        clock: Clock,
+        check: Option<Check<K, V>>,
+    ) -> Self {
+        let (numbers, bell) = (Numbers::new(), Parker::new());
+        let alive = check.map(|check| Arc::new(Liveness::new(check, Arc::clone(&bell))));
+        let table = match &alive {
+            Some(_) => table.guarded(&clock),
+            None => table,
+        };
         let room = room_for(table.len());
         let view = View {
             current: Arc::new(Generation {
@@ -95,14 +110,16 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             echo: None,
             caching: true,
             clock: clock.clone(),
+            alive: alive.clone(),
         };
         Self {
             clock,
             cell: Cell::new(Arc::new(view)),
             numbers,
             hasher,
-            bell: Parker::new(),
+            bell,
             failed: Mutex::new(Vec::new()),
+            alive,
         }
     }
 
@@ -206,6 +223,9 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// How many keys are cached: the table's, and what the overlays add and take away.
     pub(crate) fn len(&self) -> usize {
         let view = self.view();
+        if self.alive.is_some() {
+            return self.count_living(&view);
+        }
         let table = &view.current.table;
         let mut len = table.len_at(table.now());
         view.for_each_overlaid(|hash, key, write| {
@@ -225,10 +245,12 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         let table = view.current.table.iter();
         let mut keys: Vec<K> = table
             .filter(|&(key, _)| view.overlaid(self.hash(key), key).is_none())
+            .filter(|&(key, value)| self.lives(key, value))
             .map(|(key, _)| key.clone())
             .collect();
         view.for_each_overlaid(|_, key, write| {
-            if write.value(&self.clock).is_some() {
+            let value = write.value(&self.clock);
+            if value.is_some_and(|value| self.lives(key, value)) {
                 keys.push(key.clone());
             }
         });
@@ -272,7 +294,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     }
 
     fn put(&self, view: &View<K, V>, hash: u64, key: K, content: Content<V>) -> Nudge {
-        if !view.caching {
+        if !view.caching && !fault::planted("writes_while_off") {
             return Nudge::None;
         }
         if !fault::planted("value_before_mark") {

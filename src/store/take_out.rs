@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Store;
 use super::changes::Changes;
 use super::fold::{Folder, echo_after};
-use super::overlay::Overlay;
+use super::overlay::{Overlay, Write};
 use super::stale::{Since, Stale};
 use crate::contain::contained;
 use crate::sync::fault;
@@ -127,9 +127,16 @@ impl<K: Key, V: Value> Folder<K, V> {
             echo = echo_after(store, &view, sealed);
             self.settle_stale(store, sealed);
             self.keep_since(sealed);
-            changes = changes.of(sealed, number);
         }
         let stale = self.stale.as_ref()?;
+        // What has a lower number may be something newer all the same: what was folded already, once more with another
+        // time or removed for dead.
+        let stays = |hash, key: &K, write: &Write<V>| {
+            write.number() >= number || stale.is_newer(hash, key, number)
+        };
+        if let Some(sealed) = &sealed {
+            changes = changes.of_some(sealed, stays);
+        }
         let (mut kept, mut gone) = (Vec::new(), 0);
         for (key, value) in old.iter() {
             let hash = store.hash(key);
@@ -140,8 +147,9 @@ impl<K: Key, V: Value> Folder<K, V> {
             }
         }
         if let Some(sealed) = &sealed {
-            sealed.for_each(|_, _, write| {
-                gone += usize::from(write.number() < number && write.content().value.is_some());
+            sealed.for_each(|hash, key, write| {
+                let goes = write.content().value.is_some() && !stays(hash, key, write);
+                gone += usize::from(goes);
             });
         }
         let table = Table::from_pairs(kept, |key| store.hash(key));

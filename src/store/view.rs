@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use super::derived::Derivations;
 use super::echo::Echo;
 use super::gate::Gate;
+use super::liveness::Liveness;
 use super::overlay::{Overlay, Write};
 use crate::clock::{Clock, Deadline};
 use crate::sync::Arc;
@@ -47,6 +48,8 @@ pub(crate) struct View<K, V> {
     pub(crate) caching: bool,
     /// By which values expire.
     pub(crate) clock: Clock,
+    /// Says of values whether they live, where they may die. Then all tables are guarded.
+    pub(super) alive: Option<Arc<Liveness<K, V>>>,
 }
 
 pub(crate) struct Sealed<K, V> {
@@ -75,6 +78,7 @@ impl<K, V> Clone for View<K, V> {
             echo: self.echo.clone(),
             caching: self.caching,
             clock: self.clock.clone(),
+            alive: self.alive.clone(),
         }
     }
 }
@@ -85,6 +89,8 @@ pub(crate) enum Found<'a, V> {
     Table(&'a V),
     /// In an overlay: a value, or none where it was removed or has expired.
     Overlay(Option<&'a V>),
+    /// Anywhere, but its value is dead, or it is not known to live.
+    Dead,
     /// Nowhere.
     Nothing,
 }
@@ -96,12 +102,12 @@ impl<'a, V> Found<'a, V> {
         match *self {
             Found::Table(value) => Some(value),
             Found::Overlay(value) => value,
-            Found::Nothing => None,
+            Found::Dead | Found::Nothing => None,
         }
     }
 }
 
-impl<K: Eq, V> View<K, V> {
+impl<K: Eq + Clone, V> View<K, V> {
     /// The hit path: one look at the table, which does not find what is marked.
     #[inline(always)]
     pub(crate) fn hit<Q>(&self, hash: u64, key: &Q) -> Option<&V>
@@ -156,6 +162,9 @@ impl<K: Eq, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
+        if self.current.table.is_guarded() {
+            return self.beyond_hit(hash, key).value();
+        }
         match self.current.table.find_first_timed(why, key) {
             Some((value, false)) => Some(value),
             _ => self.beyond_hit(hash, key).value(),
@@ -181,7 +190,13 @@ impl<K: Eq, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let found = self.current.table.find(hash, key);
+        let table = &self.current.table;
+        if table.is_timed()
+            && let Some(alive) = &self.alive
+        {
+            return self.look_guarded(alive, hash, key);
+        }
+        let found = table.find(hash, key);
         self.beyond_table(found, hash, key)
     }
 
@@ -257,6 +272,9 @@ impl<K: Eq, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
+        if self.current.table.is_guarded() && !self.is_present(hash, key) {
+            return None;
+        }
         let expires = match self.overlaid(hash, key) {
             Some(write) => write.value(&self.clock).map(|_| write.content().expires),
             None => self.current.table.deadline_of(hash, key),

@@ -71,6 +71,12 @@ strong! {
     /// [`flight_join`], and keeps the look at the cache that follows after it. Model: as there.
     flight_look: Acquire;
 
+    /// A write on its way to look for a note of its key, an asker between its note and the `exists` hook, and the end
+    /// of an era, meet at one word. AcqRel: the later of two has all that the earlier one did before, so either the
+    /// write finds the note, or the hook finds in the source what the writer had changed there.
+    /// Models: `exists_against_*`.
+    exists_meet: AcqRel;
+
     /// A promise is answered. Release: the answer is whole before it is seen, and so is all that was done
     /// before, what the load stored above all. Pairs with [`promise_look`]. Model: `promise_is_answered_once`.
     promise_answer: Release;

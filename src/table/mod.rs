@@ -84,7 +84,7 @@ pub(crate) struct Table<K, V> {
     second: Level<K, V>,
     /// What found no place there either, by mixed hashes.
     last: List<K, V>,
-    /// When its entries expire, if any do.
+    /// When its entries expire, if any do; and whether they may be dead.
     timed: Option<Box<Timed>>,
 }
 
@@ -184,6 +184,9 @@ impl<K, V> Table<K, V> {
             return None;
         }
         let (value, marked) = if self.is_timed() {
+            if self.is_guarded() {
+                return None;
+            }
             self.find_timed(hash, key)?
         } else {
             self.find_after(why, hash, key)?

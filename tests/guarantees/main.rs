@@ -26,3 +26,4 @@ mod g8;
 mod g8_retry;
 mod g8_stale;
 mod g8_stale_more;
+mod liveness;

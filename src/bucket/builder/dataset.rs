@@ -13,7 +13,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     ///
     /// What a refusal is, is said at [`validate_dataset`](Self::validate_dataset).
     pub fn dataset_min_count(mut self, keys: usize) -> Self {
-        self.config.dataset_min_count = Some(keys);
+        self.options.dataset_min_count = Some(keys);
         self
     }
 
@@ -27,7 +27,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// What a refusal is, is said at [`validate_dataset`](Self::validate_dataset). A source that has really changed by
     /// more is refused each time, until the bucket is [cleared](crate::Bucket::clear).
     pub fn dataset_max_change(mut self, share: f64) -> Self {
-        self.config.dataset_max_change = Some(share);
+        self.options.dataset_max_change = Some(share);
         self
     }
 

@@ -3,7 +3,7 @@
 use super::Builder;
 use crate::error::BoxError;
 use crate::loader::{
-    BulkFn, BulkLoader, DatasetFn, DatasetLoader, ItemsFn, LoadFn, Loader, Outcome,
+    BulkFn, BulkLoader, DatasetFn, DatasetLoader, ItemsFn, LoadFn, Loaded, Loader, Outcome,
 };
 use crate::{HashBuilder, Key, Value};
 
@@ -14,7 +14,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         self
     }
 
-    /// Loads one key at a time with a closure. See [`Loader`].
+    /// Loads one key at a time with a closure. See [`Loader`]; and [`Loaded::with_pairs`], where others come along.
     ///
     /// ```
     /// let bucket = larder::Bucket::<String, usize>::builder("lengths")
@@ -26,7 +26,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     pub fn load<F, O, E>(self, load: F) -> Self
     where
         F: Fn(&K) -> Result<O, E> + Send + Sync + 'static,
-        O: Into<Outcome<V>> + 'static,
+        O: Into<Loaded<K, V>> + 'static,
         E: Into<BoxError> + 'static,
     {
         self.loader(LoadFn::new(load))

@@ -42,14 +42,14 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// bucket is not told of shows after this time, the jitter and the time of the load, at the latest.
     /// Default: never by itself.
     pub fn refresh_every(mut self, time: Duration) -> Self {
-        self.config.refresh_every = Some(time);
+        self.options.refresh_every = Some(time);
         self
     }
 
     /// By how much of the interval, at most, each refresh is delayed at random, so that many instances
     /// do not ask the source together; 0.0 to 1.0. Default: 0.1.
     pub fn refresh_jitter(mut self, share: f64) -> Self {
-        self.config.refresh_jitter = share;
+        self.options.refresh_jitter = Some(share);
         self
     }
 
@@ -131,7 +131,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn max_stale(mut self, time: Duration) -> Self {
-        self.config.max_stale = Some(time);
+        self.options.max_stale = Some(time);
         self
     }
 }

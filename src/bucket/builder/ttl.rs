@@ -35,7 +35,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     #[doc(alias = "expires_after")]
     #[doc(alias = "time_to_live")]
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.config.ttl = Some(ttl);
+        self.options.ttl = Some(ttl);
         self
     }
 }

@@ -279,3 +279,26 @@ fn g12_a_dump_copies_no_value() {
     assert_eq!(bucket.with(&7, |value| value.0), Some(7));
     assert_eq!(CLONES.load(Ordering::Relaxed), before);
 }
+
+#[test]
+fn g12_liveness_what_is_dead_is_not_dumped() {
+    let (scratch, time) = (Scratch::new("dead"), ManualClock::new());
+    let path = scratch.file();
+    let mortal = || builder(&path, &time).alive(|_, word| word != "dead");
+    let bucket = mortal().build().unwrap();
+    bucket.set_many([(1, one()), (2, "dead".to_owned()), (3, "three".to_owned())]);
+    let report = bucket.write_dump(PATIENCE).unwrap().unwrap();
+    assert_eq!(report.entries, 2);
+    drop(bucket);
+    // Read by one in which nothing dies: it is really not there.
+    let bucket = words(&path, &time);
+    assert_eq!(bucket.loaded_dump().unwrap().entries, 2);
+    assert_eq!((bucket.peek(&1), bucket.peek(&2)), (Some(one()), None));
+    bucket.set(2, "dead".to_owned());
+    drop(bucket);
+    // What is dead in a file is dead in the bucket.
+    let bucket = mortal().build().unwrap();
+    assert_eq!(bucket.loaded_dump().unwrap().entries, 3);
+    assert_eq!((bucket.peek(&1), bucket.peek(&2)), (Some(one()), None));
+    assert_eq!(bucket.len(), 2);
+}
