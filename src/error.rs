@@ -39,10 +39,11 @@ pub enum ErrorKind {
     /// A loader asked for a key whose load waits for that very loader.
     Recursion,
     /// The call would have to wait, and was made by code that the bucket runs in the middle of a
-    /// write: an `Eq` or a `Drop` of a key or value.
+    /// write: an `Eq` or a `Drop` of a key or value. Or it was a reset, made by the callback of another one.
     Reentrant,
-    /// A dataset was fetched and not taken: see [`source`](StdError::source), and
-    /// [`Builder::validate_dataset`](crate::Builder::validate_dataset).
+    /// A dataset was fetched and not taken, see
+    /// [`Builder::validate_dataset`](crate::Builder::validate_dataset); or a reset was not allowed, see
+    /// [`Builder::on_reset`](crate::Builder::on_reset). The [`source`](StdError::source) says why.
     Refused,
     /// The answer did not come in time. The load goes on, and its value is stored when it comes.
     Timeout,
@@ -69,6 +70,12 @@ impl Error {
     #[inline(never)]
     pub(crate) fn refused(source: BoxError) -> Self {
         Self::by(ErrorKind::Refused, "the dataset was refused", source)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn reset_refused(source: BoxError) -> Self {
+        Self::by(ErrorKind::Refused, "the reset was refused", source)
     }
 
     fn by(kind: ErrorKind, message: &str, source: BoxError) -> Self {

@@ -71,7 +71,7 @@ pub use events::Event;
 pub use fetched::{Fetched, Origin};
 pub use load::LoadState;
 pub use loader::{BulkLoader, DatasetLoader, Loader, Outcome};
-pub use refresh::Dataset;
+pub use refresh::{Dataset, Reset};
 pub use stats::Stats;
 
 /// The hasher of a bucket that was not given one: ahash, seeded at random.

@@ -77,7 +77,7 @@ impl Bytes<'_> {
     }
 
     fn op(&mut self) -> Op {
-        match self.next() % 25 {
+        match self.next() % 27 {
             0 => Op::Set(self.key(), self.value()),
             1 => Op::SetIfAbsent(self.key(), self.value()),
             2 => {
@@ -109,11 +109,13 @@ impl Bytes<'_> {
             21 => Op::Update(self.key(), self.value(), self.next().is_multiple_of(2)),
             22 => Op::Take(self.key()),
             23 => Op::InvalidateIf(self.next() % 4),
-            _ => Op::Mood(match self.next() % 4 {
+            24 => Op::Mood(match self.next() % 4 {
                 0 => Mood::Fails,
                 1 => Mood::Panics,
                 _ => Mood::Well,
             }),
+            25 => Op::Reset(self.next()),
+            _ => Op::FetchThroughReset(self.key(), self.said()),
         }
     }
 }

@@ -7,6 +7,7 @@ mod exists;
 mod init;
 mod loaders;
 mod refresh;
+mod reset;
 mod ttl;
 
 use std::fmt;
@@ -27,7 +28,7 @@ use crate::refresh::dataset::Fetcher;
 #[cfg(feature = "dump")]
 use crate::refresh::dumps::Dumper;
 use crate::refresh::worker::Refresher;
-use crate::refresh::{Validate, Validators};
+use crate::refresh::{OnReset, Validate, Validators};
 use crate::stats::Counters;
 use crate::store::Store;
 use crate::sync::Arc;
@@ -52,6 +53,8 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `max_stale` | none: old values are served for ever |
 /// | `exists_absent_for` | none: the hook is asked again |
 /// | `exists_capacity` | 100 000 keys |
+/// | `version` | 0 |
+/// | `on_reset` | none: a reset asks nobody |
 /// | `fold_delay` | 100 ms |
 /// | `shutdown_limit` | 5 s |
 /// | `dump`, with the feature | none: what is cached goes with the process |
@@ -70,6 +73,7 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     hasher: S,
     init: Option<init::InitFn<K, V>>,
     refresh_filter: Option<RefreshFilter<K, V>>,
+    on_reset: Option<OnReset>,
     #[cfg(feature = "dump")]
     dump: Option<dump::DumpOptions<K, V>>,
 }
@@ -89,6 +93,7 @@ impl<K: Key, V: Value> Builder<K, V> {
             hasher: DefaultHashBuilder::default(),
             init: None,
             refresh_filter: None,
+            on_reset: None,
             #[cfg(feature = "dump")]
             dump: None,
         }
@@ -113,6 +118,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             hasher,
             init: self.init,
             refresh_filter: self.refresh_filter,
+            on_reset: self.on_reset,
             #[cfg(feature = "dump")]
             dump: self.dump,
         }
@@ -217,24 +223,24 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         let events = Events::new(self.observer);
         let init = self.init;
         #[cfg(feature = "dump")]
-        let (dumper, table) = match self.dump {
-            None => (None, None),
+        let (dumper, table, version) = match self.dump {
+            None => (None, None, config.version),
             Some(options) => {
                 let dump = options.open(&self.name, config.dump_compressed)?;
                 let report = (&*stats, &*events);
-                let (dumper, table) =
-                    Dumper::open(dump, config.dump_delay, &self.hasher, &clock, report);
-                (Some(Arc::new(dumper)), table)
+                let (dumper, table) = Dumper::open(dump, &config, &self.hasher, &clock, report);
+                let version = dumper.loaded().map_or(config.version, |dump| dump.version);
+                (Some(Arc::new(dumper)), table, version)
             }
         };
         #[cfg(not(feature = "dump"))]
-        let table = None;
+        let (table, version) = (None, config.version);
         let table = match (table, init) {
             (Some(table), _) => table,
             (None, Some(init)) => init::begin(init, &self.hasher, (&clock, &config), &events)?,
             (None, None) => Table::empty(),
         };
-        let store = Store::holding(table, self.hasher, clock.clone());
+        let store = Store::holding(table, version, self.hasher, clock.clone());
         let store = Arc::new(store);
         let exists = self.exists.map(|ask| {
             let (time, most) = (config.exists_absent_for, config.exists_capacity);
@@ -273,6 +279,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         let core = Core::new(
             self.name, store, loads, control, fetcher, stats, events, clock, config,
         );
+        let core = core.asking_to_reset(self.on_reset);
         #[cfg(feature = "dump")]
         let core = core.dumped_by(dumper);
         core.start(refresher)?;

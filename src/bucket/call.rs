@@ -159,7 +159,8 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
     /// As [`fetch`](Self::fetch), but on a miss asks `load`, which wins over the bucket's loader.
     ///
     /// It runs on this thread, and only if no load of the key is under way: then that one is joined.
-    /// The time limit does not apply to it.
+    /// The time limit does not apply to it. If the bucket is [reset](super::Bucket::reset) while it runs, it is run
+    /// again, unless the time limit has passed by then.
     ///
     /// # Errors
     ///
@@ -168,7 +169,7 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
     pub fn fetch_with<Q, O, E>(
         &self,
         key: &Q,
-        load: impl FnOnce(&K) -> Result<O, E>,
+        mut load: impl FnMut(&K) -> Result<O, E>,
     ) -> Result<Fetched<V>, Error>
     where
         K: Borrow<Q>,

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::Loads;
+use super::end::End;
 use super::flight::{Answer, Flight};
 use crate::clock::Deadline;
-use crate::contain::contained;
+use crate::contain::{contained, drop_contained};
 use crate::error::{Error, ErrorKind};
 use crate::events::Event;
 use crate::loader::Outcome;
@@ -16,29 +17,64 @@ use crate::{HashBuilder, Key, Value};
 pub(super) type Answers<K, V> = Vec<(K, Outcome<V>)>;
 
 impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
-    /// Loads flights that have begun under `number`. Every one of them is over afterwards, whatever the
-    /// loader does. Returns how many failed.
-    pub(crate) fn run_batch(&self, flights: Vec<Arc<Flight<K, V>>>, number: u64) -> usize {
+    /// Loads flights that have begun under `number`, and those of them again whose load a reset has overtaken; not
+    /// again once it is past `until`, where there is one. Every one of them is over afterwards, whatever the loader
+    /// does. Returns how many failed.
+    pub(crate) fn run_batch(
+        &self,
+        flights: Vec<Arc<Flight<K, V>>>,
+        number: u64,
+        until: Option<Duration>,
+    ) -> usize {
+        let (mut failed, mut outdated) = self.run_once(flights, number);
+        loop {
+            let left = outdated.len();
+            if fault::planted("outdated_left") {
+                return failed;
+            }
+            let Some(live) = self.begin_again(&mut outdated, until) else {
+                return failed + left;
+            };
+            let again = self.run_once(std::mem::take(&mut outdated), live.number());
+            failed += again.0;
+            outdated = again.1;
+        }
+    }
+
+    /// Returns how many failed, and those that are outdated.
+    fn run_once(
+        &self,
+        flights: Vec<Arc<Flight<K, V>>>,
+        number: u64,
+    ) -> (usize, Vec<Arc<Flight<K, V>>>) {
         let count = flights.len();
         contained(|| self.run(flights, number)).unwrap_or_else(|error| {
             self.events.send(Event::LoadFailed { keys: count, error });
-            count
+            (count, Vec::new())
         })
     }
 
-    fn run(&self, flights: Vec<Arc<Flight<K, V>>>, number: u64) -> usize {
+    fn run(&self, flights: Vec<Arc<Flight<K, V>>>, number: u64) -> (usize, Vec<Arc<Flight<K, V>>>) {
         let late = fault::planted("number_drawn_late");
         let mut open = Open {
             loads: self,
             flights,
+            outdated: Vec::new(),
             failed: 0,
         };
-        let not_in = open.answer_present();
+        let not_in = open.answer_present(number);
         open.answer_absent(number, not_in);
         if open.flights.is_empty() {
-            return open.failed;
+            return open.ended();
         }
-        match self.ask(&open.flights) {
+        let asked = self.ask(&open.flights);
+        // What was asked for before a reset is nobody's answer, and what came along is no use either.
+        if number < self.store.view().reset {
+            open.outdated.append(&mut open.flights);
+            drop_contained(asked);
+            return open.ended();
+        }
+        match asked {
             Ok(answers) => {
                 let number = if late {
                     self.store.begin_load().number()
@@ -52,9 +88,9 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 }
                 open.settle(matched, number, not_in);
             }
-            Err(error) => open.fail_all(&error),
+            Err(error) => open.fail_all(&error, number),
         }
-        open.failed
+        open.ended()
     }
 
     /// Sorts the answers to the flights, and out what was not asked for. The last answer counts.
@@ -120,14 +156,14 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
 
     /// What becomes of one flight: stored, then out of the in-flight table, then answered. In this
     /// order: who finds no flight finds the value. `not_in` is as in
-    /// [`install`](crate::store::Store::install). Returns whether it has failed.
-    pub(crate) fn conclude(
+    /// [`install`](crate::store::Store::install).
+    pub(super) fn conclude(
         &self,
         flight: &Arc<Flight<K, V>>,
         outcome: Outcome<V>,
         number: u64,
         not_in: Option<u64>,
-    ) -> bool {
+    ) -> End {
         if fault::planted("answered_before_stored")
             && let Outcome::Value(value) = &outcome
         {
@@ -136,14 +172,19 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let answer = contained(|| self.store_outcome(flight, outcome, number, not_in));
         let answer = answer.unwrap_or_else(|error| {
             self.report_failed(&error);
-            Answer::Failed(error)
+            Err(Answer::Failed(error))
         });
-        let failed = matches!(answer, Answer::Failed(_));
-        if failed {
-            self.keep_stale(flight);
+        match answer {
+            Ok(end) => end,
+            Err(Answer::Failed(error)) => self.fail(flight, error, number),
+            Err(answer) => self.end_current(flight, number, answer),
         }
-        self.end(flight, answer);
-        failed
+    }
+
+    /// A load failed.
+    pub(super) fn fail(&self, flight: &Arc<Flight<K, V>>, error: Error, number: u64) -> End {
+        self.keep_stale(flight);
+        self.end_current(flight, number, Answer::Failed(error))
     }
 
     fn report_failed(&self, error: &Error) {
@@ -173,13 +214,14 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
     }
 
+    /// Stores what was loaded. Returns the answer, or how the flight has ended if it has.
     fn store_outcome(
         &self,
-        flight: &Flight<K, V>,
+        flight: &Arc<Flight<K, V>>,
         outcome: Outcome<V>,
         number: u64,
         not_in: Option<u64>,
-    ) -> Answer<V> {
+    ) -> Result<End, Answer<V>> {
         let install = |content: Content<V>| {
             let key = flight.key().clone();
             let installed = self
@@ -192,50 +234,38 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             installed
         };
         let keep = |value: V, ttl: Option<Duration>| {
-            if flight.stays_unsaved() {
-                return Answer::Ignored(value);
-            }
-            match install(self.lasting(value.clone(), ttl)) {
+            let value = match self.end_unsaved(flight, number, value) {
+                Ok(end) => return Ok(end),
+                Err(value) => value,
+            };
+            Err(match install(self.lasting(value.clone(), ttl)) {
                 Installed::Off => Answer::Ignored(value),
                 Installed::Stored | Installed::Superseded => Answer::Loaded(value),
-            }
+            })
         };
         let outcome = match &self.refresh_filter {
             Some(filter) if flight.wants_reload() => filter(flight.key(), outcome),
             _ => outcome,
         };
         match outcome {
-            Outcome::Unchanged => self.still_good(flight, number),
+            Outcome::Unchanged => Err(self.still_good(flight, number)),
             Outcome::Value(value) => keep(value, flight.ttl.or(self.ttl)),
             Outcome::Expiring(value, ttl) => keep(value, Some(ttl)),
-            Outcome::Ignore(value) => Answer::Ignored(value),
+            Outcome::Ignore(value) => Err(Answer::Ignored(value)),
             Outcome::Absent => {
                 self.found_gone(flight);
                 // Only what is there can go.
                 if self.store.view().is_present(flight.hash(), flight.key()) {
                     install(None.into());
                 }
-                Answer::Absent
+                Err(Answer::Absent)
             }
             Outcome::Failed(error) => {
                 let error = Error::load(error);
                 self.report_failed(&error);
-                Answer::Failed(error)
+                Err(Answer::Failed(error))
             }
         }
-    }
-
-    /// Takes a flight out of the in-flight table, by identity, and answers it.
-    pub(crate) fn end(&self, flight: &Arc<Flight<K, V>>, answer: Answer<V>) {
-        // A key's `Eq` may panic. Then the flight stays in the table, where, being over, it is replaced
-        // by the next one.
-        let _ = contained(|| {
-            self.in_flight
-                .remove_if(flight.hash(), flight.key(), |there| {
-                    fault::planted("flight_removed_by_key") || std::ptr::eq(there, &**flight)
-                });
-        });
-        flight.answer(answer, &self.stats);
     }
 
     /// A value that is to live so long from now on, or for ever.
@@ -255,13 +285,15 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
 pub(super) struct Open<'a, K: Key, V: Value, S: HashBuilder> {
     pub(super) loads: &'a Loads<K, V, S>,
     pub(super) flights: Vec<Arc<Flight<K, V>>>,
+    /// Those that are to be run again.
+    outdated: Vec<Arc<Flight<K, V>>>,
     failed: usize,
 }
 
 impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
     /// Answers what need not be loaded any more: it came between the leader's look and this one. Returns the
     /// epoch of a table that holds none of the keys, if it was one.
-    fn answer_present(&mut self) -> Option<u64> {
+    fn answer_present(&mut self, number: u64) -> Option<u64> {
         let loads = self.loads;
         let view = loads.store.view();
         // All of them, with nothing between: then the processor does not wait for one before it looks for the
@@ -276,41 +308,44 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
         if fault::planted("no_second_look") {
             return None;
         }
-        self.flights.retain(|flight| {
-            let settled = contained(|| {
-                flight.settle(|first| {
-                    if first {
-                        view.value(flight.hash(), flight.key())
-                    } else {
-                        loads.store.view().value(flight.hash(), flight.key())
-                    }
-                })
-            });
-            match settled {
-                Ok(None) => return true,
-                Ok(Some(value)) => loads.end(flight, Answer::Hit(value)),
-                Err(error) => loads.end(flight, Answer::Failed(error)),
+        for flight in std::mem::take(&mut self.flights) {
+            match contained(|| loads.end_cached(&flight, number, &view)) {
+                Ok(None) => self.flights.push(flight),
+                Ok(Some(end)) => self.count(flight, end),
+                Err(error) => loads.end(&flight, Answer::Failed(error)),
             }
-            false
-        });
+        }
         None
+    }
+
+    /// Takes note of how a flight has ended.
+    pub(super) fn count(&mut self, flight: Arc<Flight<K, V>>, end: End) {
+        match end {
+            End::Well => {}
+            End::Failed => self.failed += 1,
+            End::Outdated => self.outdated.push(flight),
+        }
+    }
+
+    /// How many have failed, and those that are to be run again.
+    fn ended(mut self) -> (usize, Vec<Arc<Flight<K, V>>>) {
+        (self.failed, std::mem::take(&mut self.outdated))
     }
 
     fn settle(&mut self, outcomes: Vec<Option<Outcome<V>>>, number: u64, not_in: Option<u64>) {
         let _held = self.loads.in_flight.hold();
         for (flight, outcome) in std::mem::take(&mut self.flights).into_iter().zip(outcomes) {
             let outcome = outcome.unwrap_or(Outcome::Absent);
-            let failed = self.loads.conclude(&flight, outcome, number, not_in);
-            self.failed += usize::from(failed);
+            let end = self.loads.conclude(&flight, outcome, number, not_in);
+            self.count(flight, end);
         }
     }
 
-    fn fail_all(&mut self, error: &Error) {
+    fn fail_all(&mut self, error: &Error, number: u64) {
         for flight in std::mem::take(&mut self.flights) {
-            self.failed += 1;
-            self.loads.keep_stale(&flight);
             if !fault::planted("failure_unanswered") {
-                self.loads.end(&flight, Answer::Failed(error.clone()));
+                let end = self.loads.fail(&flight, error.clone(), number);
+                self.count(flight, end);
             }
         }
     }
@@ -318,9 +353,14 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
 
 impl<K: Key, V: Value, S: HashBuilder> Drop for Open<'_, K, V, S> {
     fn drop(&mut self) {
-        if !self.flights.is_empty() && !fault::planted("panic_leaves_waiters") {
+        let left = std::mem::take(&mut self.flights).into_iter();
+        for flight in left.chain(std::mem::take(&mut self.outdated)) {
+            if fault::planted("panic_leaves_waiters") {
+                continue;
+            }
             let error = Error::new(ErrorKind::Panicked, "a load ended without an answer");
-            self.fail_all(&error);
+            self.loads.keep_stale(&flight);
+            self.loads.end(&flight, Answer::Failed(error));
         }
     }
 }

@@ -12,7 +12,8 @@ pub use self::outcome::Outcome;
 ///
 /// Called on the bucket's loader threads, never twice at a time for one key. It may block; callers
 /// wait no longer than their wait limit. An error or a panic is answered to everybody who waits for
-/// the key, is not cached, and leaves the old value of the key readable.
+/// the key, is not cached, and leaves the old value of the key readable. If the bucket is
+/// [reset](crate::Bucket::reset) meanwhile, what it says is dropped, and it is called again.
 ///
 /// A loader may call its own bucket: see the section on recursion in [`Bucket`](crate::Bucket).
 pub trait Loader<K, V>: Send + Sync + 'static {

@@ -8,11 +8,14 @@ pub(crate) mod control;
 pub(crate) mod dataset;
 #[cfg(feature = "dump")]
 pub(crate) mod dumps;
+mod reset;
 mod schedule;
 mod stale;
 mod validate;
 mod whole;
 pub(crate) mod worker;
 
+pub use self::reset::Reset;
+pub(crate) use self::reset::{OnReset, Parts, Resets};
 pub use self::validate::Dataset;
 pub(crate) use self::validate::{Validate, Validators};

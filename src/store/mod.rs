@@ -70,11 +70,11 @@ fn room_for(entries: usize) -> usize {
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     #[cfg(all(test, any(larder_loom, larder_shuttle)))]
     pub(crate) fn new(hasher: S, clock: Clock) -> Self {
-        Self::holding(Table::empty(), hasher, clock)
+        Self::holding(Table::empty(), 0, hasher, clock)
     }
 
-    /// A store that begins with what is in a table.
-    pub(crate) fn holding(table: Table<K, V>, hasher: S, clock: Clock) -> Self {
+    /// A store that begins with what is in a table, and in this version.
+    pub(crate) fn holding(table: Table<K, V>, version: u64, hasher: S, clock: Clock) -> Self {
         let numbers = Numbers::new();
         let room = room_for(table.len());
         let view = View {
@@ -82,6 +82,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 table,
                 epoch: 0,
                 floor: 0,
+                version,
                 published_at: crate::clock::wall_now(),
             }),
             active: Overlay::new(room, 0),
@@ -89,6 +90,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             next: None,
             gate: Gate::new(),
             floor: 0,
+            reset: 0,
             echo: None,
             caching: true,
             clock: clock.clone(),
@@ -271,6 +273,19 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 
     fn take_failed(&self) -> Vec<Failed<K>> {
         std::mem::take(&mut *self.failed.lock())
+    }
+
+    /// Runs `act` unless the bucket was reset since a load with this number began. A reset that comes meanwhile waits
+    /// for its end. `act` is inside a gate, so it must not wait for anything.
+    pub(crate) fn unless_reset<R>(&self, load: u64, act: impl FnOnce() -> R) -> Option<R> {
+        if fault::planted("looks_before_the_gate") {
+            let current = load >= self.view().reset;
+            return current.then(act);
+        }
+        self.inside(|view| {
+            let current = load >= view.reset || fault::planted("answers_what_is_older");
+            current.then(act)
+        })
     }
 
     /// Runs `act` inside the gate of the current view.

@@ -143,6 +143,8 @@ impl<K: Eq, V> Overlay<K, V> {
         })
     }
 
+    /// Always inlined, as mostly nothing was written: then a call takes longer than the look.
+    #[inline(always)]
     pub(crate) fn get<Q>(&self, hash: u64, key: &Q) -> Option<&Write<V>>
     where
         K: Borrow<Q>,

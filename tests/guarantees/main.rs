@@ -25,3 +25,5 @@ mod g7;
 mod g8;
 mod g8_stale;
 mod g8_stale_more;
+mod g9;
+mod g9_callback;
