@@ -38,6 +38,8 @@ pub(crate) struct Config {
     /// None of both: an empty dataset may be right.
     pub(crate) dataset_min_count: Option<usize>,
     pub(crate) dataset_max_change: Option<f64>,
+    /// Zero, below every version that anybody resets to.
+    pub(crate) version: u64,
     /// How long a write may wait in the overlay before it is folded. Reads see it at once anyway.
     pub(crate) fold_delay: Duration,
     /// Long enough that a restless bucket is not written all the time, short enough that little is lost.
@@ -66,6 +68,7 @@ impl Default for Config {
             dataset_min_count: None,
             dataset_max_change: None,
             exists_capacity: None,
+            version: 0,
             fold_delay: Duration::from_millis(100),
             #[cfg(feature = "dump")]
             dump_delay: Duration::from_secs(10),

@@ -41,11 +41,12 @@ pub enum ErrorKind {
     /// A loader asked for a key whose load waits for that very loader.
     Recursion,
     /// The call would have to wait, and was made by code that the bucket runs in the middle of a
-    /// write: an `Eq` or a `Drop` of a key or value.
+    /// write: an `Eq` or a `Drop` of a key or value. Or it was a reset, made by the callback of another one.
     Reentrant,
-    /// A dataset was fetched and not taken: see [`source`](StdError::source),
+    /// A dataset was fetched and not taken, see
     /// [`Builder::validate_dataset`](crate::Builder::validate_dataset) and
-    /// [`Derived::or_refuse`](crate::Derived::or_refuse).
+    /// [`Derived::or_refuse`](crate::Derived::or_refuse); or a reset was not allowed, see
+    /// [`Builder::on_reset`](crate::Builder::on_reset). The [`source`](StdError::source) says why.
     Refused,
     /// The answer did not come in time. The load goes on, and its value is stored when it comes.
     Timeout,
@@ -72,6 +73,12 @@ impl Error {
     #[inline(never)]
     pub(crate) fn refused(source: BoxError) -> Self {
         Self::by(ErrorKind::Refused, "the dataset was refused", source)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn reset_refused(source: BoxError) -> Self {
+        Self::by(ErrorKind::Refused, "the reset was refused", source)
     }
 
     fn by(kind: ErrorKind, message: &str, source: BoxError) -> Self {

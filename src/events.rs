@@ -58,6 +58,13 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// The [callback](crate::Builder::on_reset) of a reset returned an error or panicked. The bucket is as it was.
+    ResetRefused {
+        /// The version that it was to be reset to.
+        version: u64,
+        /// Why.
+        error: Error,
+    },
     /// The [`init`](crate::Builder::init) hook returned an error or panicked. The bucket began empty.
     InitFailed {
         /// Why.

@@ -76,7 +76,7 @@ pub use events::{Event, KeyEvent};
 pub use fetched::{Fetched, Origin};
 pub use load::LoadState;
 pub use loader::{BulkLoader, DatasetLoader, Loaded, Loader, Outcome};
-pub use refresh::Dataset;
+pub use refresh::{Dataset, Reset};
 pub use stats::Stats;
 
 /// The hasher of a bucket that was not given one: ahash, seeded at random.

@@ -82,7 +82,7 @@ impl Bytes<'_> {
     }
 
     fn op(&mut self) -> Op {
-        match self.next() % 29 {
+        match self.next() % 31 {
             0 => Op::Set(self.key(), self.value()),
             1 => Op::SetIfAbsent(self.key(), self.value()),
             2 => {
@@ -118,11 +118,13 @@ impl Bytes<'_> {
             25 => Op::DieAndTell(self.key()),
             26 => Op::Caching(!self.next().is_multiple_of(4)),
             27 => Op::Exists(self.key(), self.next().is_multiple_of(2)),
-            _ => Op::Mood(match self.next() % 4 {
+            28 => Op::Mood(match self.next() % 4 {
                 0 => Mood::Fails,
                 1 => Mood::Panics,
                 _ => Mood::Well,
             }),
+            29 => Op::Reset(self.next()),
+            _ => Op::FetchThroughReset(self.key(), self.said()),
         }
     }
 }

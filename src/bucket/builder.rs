@@ -10,6 +10,7 @@ mod loaders;
 mod observers;
 mod options;
 mod refresh;
+mod reset;
 mod ttl;
 
 use std::fmt;
@@ -30,7 +31,7 @@ use crate::refresh::dataset::Fetcher;
 #[cfg(feature = "dump")]
 use crate::refresh::dumps::Dumper;
 use crate::refresh::worker::Refresher;
-use crate::refresh::{Deriver, Validate, Validators};
+use crate::refresh::{Deriver, OnReset, Validate, Validators};
 use crate::stats::Counters;
 use crate::store::{Check, Store};
 use crate::sync::Arc;
@@ -58,6 +59,8 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `exists_capacity` | 100 000 keys |
 /// | `key_events` | [`KeyEvent::FAILURES`](crate::KeyEvent::FAILURES), where there is a `key_observer` |
 /// | `alive` | none: values do not die |
+/// | `version` | 0 |
+/// | `on_reset` | none: a reset asks nobody |
 /// | `fold_delay` | 100 ms |
 /// | `shutdown_limit` | 5 s |
 /// | `dump`, with the feature | none: what is cached goes with the process |
@@ -84,6 +87,7 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     hasher: S,
     init: Option<init::InitFn<K, V>>,
     refresh_filter: Option<RefreshFilter<K, V>>,
+    on_reset: Option<OnReset>,
     #[cfg(feature = "dump")]
     dump: Option<dump::DumpOptions<K, V>>,
 }
@@ -109,6 +113,7 @@ impl<K: Key, V: Value> Builder<K, V> {
             hasher: DefaultHashBuilder::default(),
             init: None,
             refresh_filter: None,
+            on_reset: None,
             #[cfg(feature = "dump")]
             dump: None,
         }
@@ -139,6 +144,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             hasher,
             init: self.init,
             refresh_filter: self.refresh_filter,
+            on_reset: self.on_reset,
             #[cfg(feature = "dump")]
             dump: self.dump,
         }
@@ -240,24 +246,24 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         let events = Events::new(self.observer);
         let init = self.init;
         #[cfg(feature = "dump")]
-        let (dumper, table) = match self.dump {
-            None => (None, None),
+        let (dumper, table, version) = match self.dump {
+            None => (None, None, config.version),
             Some(options) => {
                 let dump = options.open(&self.name, config.dump_compressed)?;
                 let report = (&*stats, &*events);
-                let (dumper, table) =
-                    Dumper::open(dump, config.dump_delay, &self.hasher, &clock, report);
-                (Some(Arc::new(dumper)), table)
+                let (dumper, table) = Dumper::open(dump, &config, &self.hasher, &clock, report);
+                let version = dumper.loaded().map_or(config.version, |dump| dump.version);
+                (Some(Arc::new(dumper)), table, version)
             }
         };
         #[cfg(not(feature = "dump"))]
-        let table = None;
+        let (table, version) = (None, config.version);
         let table = match (table, init) {
             (Some(table), _) => table,
             (None, Some(init)) => init::begin(init, &self.hasher, (&clock, &config), &events)?,
             (None, None) => Table::empty(),
         };
-        let store = Store::guarded(table, self.hasher, clock.clone(), self.alive);
+        let store = Store::guarded(table, version, self.hasher, clock.clone(), self.alive);
         let store = Arc::new(store);
         let exists = self.exists.map(|ask| {
             let (time, most) = (config.exists_absent_for, config.exists_capacity);
@@ -302,6 +308,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         let core = Core::new(
             self.name, store, loads, control, fetcher, stats, events, clock, config,
         );
+        let core = core.asking_to_reset(self.on_reset);
         #[cfg(feature = "dump")]
         let core = core.dumped_by(dumper);
         core.start(refresher)?;

@@ -173,7 +173,8 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
     /// As [`fetch`](Self::fetch), but on a miss asks `load`, which wins over the bucket's loader.
     ///
     /// It runs on this thread, and only if no load of the key is under way: then that one is joined.
-    /// The time limit does not apply to it.
+    /// The time limit does not apply to it. If the bucket is [reset](super::Bucket::reset) while it runs, it is run
+    /// again, unless the time limit has passed by then.
     ///
     /// # Errors
     ///
@@ -182,7 +183,7 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
     pub fn fetch_with<Q, O, E>(
         &self,
         key: &Q,
-        load: impl FnOnce(&K) -> Result<O, E>,
+        mut load: impl FnMut(&K) -> Result<O, E>,
     ) -> Result<Fetched<V>, Error>
     where
         K: Borrow<Q>,
@@ -214,7 +215,7 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
     /// assert_eq!(bucket.call().get_with(&7, |_| Err::<u32, _>("not asked: it is cached")), Some(49));
     /// # Ok::<(), larder::BuildError>(())
     /// ```
-    pub fn get_with<Q, O, E>(&self, key: &Q, load: impl FnOnce(&K) -> Result<O, E>) -> Option<V>
+    pub fn get_with<Q, O, E>(&self, key: &Q, load: impl FnMut(&K) -> Result<O, E>) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,

@@ -9,6 +9,7 @@ mod dump;
 mod expiry;
 mod liveness;
 mod reader;
+mod reset;
 mod snapshot;
 mod switch;
 mod threads;
@@ -73,8 +74,8 @@ pub use self::ticket::{RefreshTicket, Ticket};
 /// `Eq` of a key, and `Clone` and `Drop` of a value that [`set_if_absent`](Self::set_if_absent) or a load
 /// finds or brings in vain, may run in the middle of a write. There, reads and plain writes work. What may
 /// have to wait (a miss, [`set_if_absent`](
-/// Self::set_if_absent), [`publish`](Self::publish), [`clear`](Self::clear)) is refused with an error
-/// of kind [`Reentrant`](crate::ErrorKind::Reentrant).
+/// Self::set_if_absent), [`publish`](Self::publish), [`clear`](Self::clear), [`reset`](Self::reset)) is refused with
+/// an error of kind [`Reentrant`](crate::ErrorKind::Reentrant).
 ///
 /// # Examples
 ///

@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::Hash;
 
 use super::Derived;
-use crate::store::View;
+use crate::store::{Groups, View};
 use crate::sync::CellReader;
 use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 
@@ -69,7 +69,7 @@ impl<K: Key, V: Value, S: HashBuilder> Reader<K, V, S> {
         let mut values = Vec::with_capacity(keys.size_hint().0);
         let hash = |key: &Q| self.hasher.hash_one(key);
         let view = self.view.load();
-        view.get_many(keys, hash, |_, value| values.push(value));
+        view.get_many(&mut Groups::new(keys, hash), |_, value| values.push(value));
         values
     }
 

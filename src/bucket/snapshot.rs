@@ -99,6 +99,12 @@ impl<K: Key, V: Value, S: HashBuilder> Snapshot<K, V, S> {
         self.generation.epoch
     }
 
+    /// The bucket's [version](super::Bucket::version) when it was built. All that it holds is of that version.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.generation.version
+    }
+
     /// When it was built, by the time of day.
     #[must_use]
     pub fn published_at(&self) -> SystemTime {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::Loads;
+use super::end::End;
 use super::flight::{Answer, Flight};
 use crate::clock::Deadline;
-use crate::contain::contained;
+use crate::contain::{contained, drop_contained};
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, KeyEvent};
 use crate::loader::Outcome;
@@ -16,29 +17,64 @@ use crate::{HashBuilder, Key, Value};
 pub(super) type Answers<K, V> = Vec<(K, Outcome<V>)>;
 
 impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
-    /// Loads flights that have begun under `number`. Every one of them is over afterwards, whatever the
-    /// loader does. Returns how many failed.
-    pub(crate) fn run_batch(&self, flights: Vec<Arc<Flight<K, V>>>, number: u64) -> usize {
+    /// Loads flights that have begun under `number`, and those of them again whose load a reset has overtaken; not
+    /// again once it is past `until`, where there is one. Every one of them is over afterwards, whatever the loader
+    /// does. Returns how many failed.
+    pub(crate) fn run_batch(
+        &self,
+        flights: Vec<Arc<Flight<K, V>>>,
+        number: u64,
+        until: Option<Duration>,
+    ) -> usize {
+        let (mut failed, mut outdated) = self.run_once(flights, number);
+        loop {
+            let left = outdated.len();
+            if fault::planted("outdated_left") {
+                return failed;
+            }
+            let Some(live) = self.begin_again(&mut outdated, until) else {
+                return failed + left;
+            };
+            let again = self.run_once(std::mem::take(&mut outdated), live.number());
+            failed += again.0;
+            outdated = again.1;
+        }
+    }
+
+    /// Returns how many failed, and those that are outdated.
+    fn run_once(
+        &self,
+        flights: Vec<Arc<Flight<K, V>>>,
+        number: u64,
+    ) -> (usize, Vec<Arc<Flight<K, V>>>) {
         let count = flights.len();
         contained(|| self.run(flights, number)).unwrap_or_else(|error| {
             self.events.send(Event::LoadFailed { keys: count, error });
-            count
+            (count, Vec::new())
         })
     }
 
-    fn run(&self, flights: Vec<Arc<Flight<K, V>>>, number: u64) -> usize {
+    fn run(&self, flights: Vec<Arc<Flight<K, V>>>, number: u64) -> (usize, Vec<Arc<Flight<K, V>>>) {
         let late = fault::planted("number_drawn_late");
         let mut open = Open {
             loads: self,
             flights,
+            outdated: Vec::new(),
             failed: 0,
         };
-        let not_in = open.answer_present();
+        let not_in = open.answer_present(number);
         open.answer_absent(number, not_in);
         if open.flights.is_empty() {
-            return open.failed;
+            return open.ended();
         }
-        match self.ask(&open.flights) {
+        let asked = self.ask(&open.flights);
+        // What was asked for before a reset is nobody's answer, and what came along is no use either.
+        if number < self.store.view().reset {
+            open.outdated.append(&mut open.flights);
+            drop_contained(asked);
+            return open.ended();
+        }
+        match asked {
             Ok((answers, told)) => {
                 let number = if late {
                     self.store.begin_load().number()
@@ -50,9 +86,9 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 self.store_extras(extra, number);
                 open.settle(matched, told, number, not_in);
             }
-            Err(error) => open.fail_all(&error),
+            Err(error) => open.fail_all(&error, number),
         }
-        open.failed
+        open.ended()
     }
 
     /// Sorts the answers to the flights, and out what was not asked for. The last answer counts.
@@ -129,44 +165,51 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     /// What becomes of one flight: stored, then out of the in-flight table, then answered. In this
     /// order: who finds no flight finds the value. `not_in` is as in
     /// [`install`](crate::store::Store::install); `told` is what is answered in place of what is stored, if it is not
-    /// that. Returns whether it has failed.
-    pub(crate) fn conclude(
+    /// that.
+    pub(super) fn conclude(
         &self,
         flight: &Arc<Flight<K, V>>,
         outcome: Outcome<V>,
         told: Option<V>,
         number: u64,
         not_in: Option<u64>,
-    ) -> bool {
+    ) -> End {
         if fault::planted("answered_before_stored")
             && let Outcome::Value(value) = &outcome
         {
             self.end(flight, Answer::Loaded(value.clone()));
         }
         let answer = contained(|| {
-            let Some(told) = told else {
-                return self.store_outcome(flight, outcome, number, not_in);
-            };
-            if let Err(error) = self.store.vouch(flight.key(), &told) {
+            let mut told = told;
+            if let Some(told) = &told
+                && let Err(error) = self.store.vouch(flight.key(), told)
+            {
                 self.report_failed(&error);
-                return Answer::Failed(error);
+                return Err(Answer::Failed(error));
             }
-            match self.store_outcome(flight, outcome, number, not_in) {
-                Answer::Loaded(_) => Answer::Loaded(told),
-                Answer::Ignored(_) | Answer::Absent => Answer::Ignored(told),
-                answer => answer,
+            let stored = self.store_outcome(flight, outcome, &mut told, number, not_in);
+            match (stored, told) {
+                (Err(Answer::Ignored(_) | Answer::Absent), Some(told)) => {
+                    Err(Answer::Ignored(told))
+                }
+                (stored, _) => stored,
             }
         });
         let answer = answer.unwrap_or_else(|error| {
             self.report_failed(&error);
-            Answer::Failed(error)
+            Err(Answer::Failed(error))
         });
-        let failed = matches!(answer, Answer::Failed(_));
-        if failed {
-            self.keep_stale(flight);
+        match answer {
+            Ok(end) => end,
+            Err(Answer::Failed(error)) => self.fail(flight, error, number),
+            Err(answer) => self.end_current(flight, number, answer),
         }
-        self.end(flight, answer);
-        failed
+    }
+
+    /// A load failed.
+    pub(super) fn fail(&self, flight: &Arc<Flight<K, V>>, error: Error, number: u64) -> End {
+        self.keep_stale(flight);
+        self.end_current(flight, number, Answer::Failed(error))
     }
 
     fn report_failed(&self, error: &Error) {
@@ -196,13 +239,16 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
     }
 
+    /// Stores what was loaded. Returns the answer, or how the flight has ended if it has. Takes what is `told`, if
+    /// anything, where that is the answer in place of what is stored.
     fn store_outcome(
         &self,
-        flight: &Flight<K, V>,
+        flight: &Arc<Flight<K, V>>,
         outcome: Outcome<V>,
+        told: &mut Option<V>,
         number: u64,
         not_in: Option<u64>,
-    ) -> Answer<V> {
+    ) -> Result<End, Answer<V>> {
         let install = |content: Content<V>| {
             let key = flight.key().clone();
             let installed = self
@@ -214,14 +260,16 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             }
             installed
         };
-        let keep = |value: V, ttl: Option<Duration>| {
-            if flight.stays_unsaved() {
-                return Answer::Ignored(value);
-            }
-            match install(self.lasting(value.clone(), ttl)) {
-                Installed::Off => Answer::Ignored(value),
-                Installed::Stored | Installed::Superseded => Answer::Loaded(value),
-            }
+        let mut keep = |value: V, ttl: Option<Duration>| {
+            let answer = told.take().unwrap_or_else(|| value.clone());
+            let answer = match self.end_unsaved(flight, number, answer) {
+                Ok(end) => return Ok(end),
+                Err(answer) => answer,
+            };
+            Err(match install(self.lasting(value, ttl)) {
+                Installed::Off => Answer::Ignored(answer),
+                Installed::Stored | Installed::Superseded => Answer::Loaded(answer),
+            })
         };
         let outcome = match &self.refresh_filter {
             Some(filter) if flight.wants_reload() => filter(flight.key(), outcome),
@@ -232,13 +280,13 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             && let Err(error) = self.store.vouch(flight.key(), value)
         {
             self.report_failed(&error);
-            return Answer::Failed(error);
+            return Err(Answer::Failed(error));
         }
         match outcome {
-            Outcome::Unchanged => self.still_good(flight, number),
+            Outcome::Unchanged => Err(self.still_good(flight, number)),
             Outcome::Value(value) => keep(value, flight.ttl.or(self.ttl)),
             Outcome::Expiring(value, ttl) => keep(value, Some(ttl)),
-            Outcome::Ignore(value) => Answer::Ignored(value),
+            Outcome::Ignore(value) => Err(Answer::Ignored(value)),
             Outcome::Absent => {
                 self.found_gone(flight);
                 // Only what is there can go.
@@ -249,34 +297,14 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                     false => KeyEvent::Absent,
                 };
                 self.tell(event, flight.key());
-                Answer::Absent
+                Err(Answer::Absent)
             }
             Outcome::Failed(error) => {
                 let error = Error::load(error);
                 self.report_failed(&error);
-                Answer::Failed(error)
+                Err(Answer::Failed(error))
             }
         }
-    }
-
-    /// Takes a flight out of the in-flight table, by identity, and answers it.
-    pub(crate) fn end(&self, flight: &Arc<Flight<K, V>>, answer: Answer<V>) {
-        // Before it is answered: whoever goes on because of it may end the bucket, and nothing is told then.
-        if let Answer::Failed(error) = &answer
-            && !error.is_closed()
-            && !flight.is_over()
-        {
-            self.tell(KeyEvent::Failed, flight.key());
-        }
-        // A key's `Eq` may panic. Then the flight stays in the table, where, being over, it is replaced
-        // by the next one.
-        let _ = contained(|| {
-            self.in_flight
-                .remove_if(flight.hash(), flight.key(), |there| {
-                    fault::planted("flight_removed_by_key") || std::ptr::eq(there, &**flight)
-                });
-        });
-        flight.answer(answer, &self.stats);
     }
 
     /// A value that is to live so long from now on, or for ever.
@@ -296,13 +324,15 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
 pub(super) struct Open<'a, K: Key, V: Value, S: HashBuilder> {
     pub(super) loads: &'a Loads<K, V, S>,
     pub(super) flights: Vec<Arc<Flight<K, V>>>,
+    /// Those that are to be run again.
+    outdated: Vec<Arc<Flight<K, V>>>,
     failed: usize,
 }
 
 impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
     /// Answers what need not be loaded any more: it came between the leader's look and this one. Returns the
     /// epoch of a table that holds none of the keys, if it was one.
-    fn answer_present(&mut self) -> Option<u64> {
+    fn answer_present(&mut self, number: u64) -> Option<u64> {
         let loads = self.loads;
         let view = loads.store.view();
         // All of them, with nothing between: then the processor does not wait for one before it looks for the
@@ -317,24 +347,28 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
         if fault::planted("no_second_look") {
             return None;
         }
-        self.flights.retain(|flight| {
-            let settled = contained(|| {
-                flight.settle(|first| {
-                    if first {
-                        view.value(flight.hash(), flight.key())
-                    } else {
-                        loads.store.view().value(flight.hash(), flight.key())
-                    }
-                })
-            });
-            match settled {
-                Ok(None) => return true,
-                Ok(Some(value)) => loads.end(flight, Answer::Hit(value)),
-                Err(error) => loads.end(flight, Answer::Failed(error)),
+        for flight in std::mem::take(&mut self.flights) {
+            match contained(|| loads.end_cached(&flight, number, &view)) {
+                Ok(None) => self.flights.push(flight),
+                Ok(Some(end)) => self.count(flight, end),
+                Err(error) => loads.end(&flight, Answer::Failed(error)),
             }
-            false
-        });
+        }
         None
+    }
+
+    /// Takes note of how a flight has ended.
+    pub(super) fn count(&mut self, flight: Arc<Flight<K, V>>, end: End) {
+        match end {
+            End::Well => {}
+            End::Failed => self.failed += 1,
+            End::Outdated => self.outdated.push(flight),
+        }
+    }
+
+    /// How many have failed, and those that are to be run again.
+    fn ended(mut self) -> (usize, Vec<Arc<Flight<K, V>>>) {
+        (self.failed, std::mem::take(&mut self.outdated))
     }
 
     /// `told` is for the first of them.
@@ -349,17 +383,16 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
         for (flight, outcome) in std::mem::take(&mut self.flights).into_iter().zip(outcomes) {
             let outcome = outcome.unwrap_or(Outcome::Absent);
             let told = told.take();
-            let failed = self.loads.conclude(&flight, outcome, told, number, not_in);
-            self.failed += usize::from(failed);
+            let end = self.loads.conclude(&flight, outcome, told, number, not_in);
+            self.count(flight, end);
         }
     }
 
-    fn fail_all(&mut self, error: &Error) {
+    fn fail_all(&mut self, error: &Error, number: u64) {
         for flight in std::mem::take(&mut self.flights) {
-            self.failed += 1;
-            self.loads.keep_stale(&flight);
             if !fault::planted("failure_unanswered") {
-                self.loads.end(&flight, Answer::Failed(error.clone()));
+                let end = self.loads.fail(&flight, error.clone(), number);
+                self.count(flight, end);
             }
         }
     }
@@ -367,9 +400,14 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
 
 impl<K: Key, V: Value, S: HashBuilder> Drop for Open<'_, K, V, S> {
     fn drop(&mut self) {
-        if !self.flights.is_empty() && !fault::planted("panic_leaves_waiters") {
+        let left = std::mem::take(&mut self.flights).into_iter();
+        for flight in left.chain(std::mem::take(&mut self.outdated)) {
+            if fault::planted("panic_leaves_waiters") {
+                continue;
+            }
             let error = Error::new(ErrorKind::Panicked, "a load ended without an answer");
-            self.fail_all(&error);
+            self.loads.keep_stale(&flight);
+            self.loads.end(&flight, Answer::Failed(error));
         }
     }
 }

@@ -4,12 +4,15 @@
 //! leads a new one ([`request`], [`join`]); a loader thread takes batches off the queue ([`worker`]), asks the
 //! user's loader, stores what it says and answers ([`batch`]).
 
+mod again;
 mod ask;
 mod batch;
+mod end;
 mod exists;
 mod flight;
 mod haste;
 mod join;
+mod own;
 mod promise;
 mod queue;
 mod request;

@@ -15,7 +15,8 @@ pub use self::outcome::Outcome;
 ///
 /// Called on the bucket's loader threads, never twice at a time for one key. It may block; callers
 /// wait no longer than their wait limit. An error or a panic is answered to everybody who waits for
-/// the key, is not cached, and leaves the old value of the key readable.
+/// the key, is not cached, and leaves the old value of the key readable. If the bucket is
+/// [reset](crate::Bucket::reset) meanwhile, what it says is dropped, and it is called again.
 ///
 /// A loader is asked through a shared reference, from several threads: what it needs, a pool of connections, a token, a
 /// count, it owns, as a closure owns what it captures.

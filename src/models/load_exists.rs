@@ -31,7 +31,7 @@ impl Kit {
     }
 
     fn ask(&self) {
-        self.exists.ask(HASH, &KEY).unwrap();
+        self.exists.ask(HASH, &KEY, 0).unwrap();
     }
 
     /// The key comes into being, and the bucket is told by a write, as far as this is concerned.
@@ -49,7 +49,7 @@ impl Kit {
     }
 
     fn is_not_absent(&self) {
-        let remembered = self.exists.remembered(HASH, &KEY);
+        let remembered = self.exists.remembered(HASH, &KEY, 0);
         assert_ne!(remembered, Some(false), "an absence outlives what ended it");
     }
 }
@@ -103,7 +103,7 @@ fn exists_asked_after_a_clear() {
         kit.exists.forget_all();
         kit.is_not_absent();
         kit.ask();
-        let remembered = kit.exists.remembered(HASH, &KEY);
+        let remembered = kit.exists.remembered(HASH, &KEY, 0);
         assert_eq!(remembered, Some(false), "nothing has ended it");
     });
 }

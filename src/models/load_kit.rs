@@ -247,7 +247,7 @@ impl Kit {
     pub(super) fn fetch_with(
         &self,
         key: u8,
-        load: impl FnOnce(&u8) -> Outcome<u64>,
+        mut load: impl FnMut(&u8) -> Outcome<u64>,
     ) -> Result<Fetched<u64>, Error> {
         let load = |key: &u8| {
             let _inside = Inside::enter(&self.source, *key);
@@ -263,7 +263,8 @@ impl Kit {
 
     pub(super) fn wait(&self, flight: &KitFlight, limit: Duration) -> Result<Fetched<u64>, Error> {
         let deadline = self.loads.deadline(limit);
-        self.loads.wait(flight, false, deadline)
+        let answer = self.loads.wait(flight, false, deadline);
+        answer.expect("answered before a reset")
     }
 
     /// Has the loader threads reload these keys.

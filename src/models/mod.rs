@@ -24,6 +24,8 @@ mod load_queue;
 #[cfg(larder_loom)]
 mod load_refresh;
 #[cfg(larder_loom)]
+mod load_reset;
+#[cfg(larder_loom)]
 mod publishers;
 #[cfg(larder_loom)]
 mod reader;

@@ -15,6 +15,7 @@ fn store() -> (Arc<Data>, Folder<u8, u8>) {
     let check = Box::new(|_: &u8, value: &u8| *value != DEAD);
     let store = Store::guarded(
         Table::empty(),
+        0,
         Plain::default(),
         Clock::system(),
         Some(check),

@@ -10,6 +10,7 @@ mod derive;
 #[cfg(feature = "dump")]
 pub(crate) mod dumps;
 mod liveness;
+mod reset;
 mod schedule;
 mod stale;
 mod validate;
@@ -17,5 +18,7 @@ mod whole;
 pub(crate) mod worker;
 
 pub(crate) use self::derive::Deriver;
+pub use self::reset::Reset;
+pub(crate) use self::reset::{OnReset, Parts, Resets};
 pub use self::validate::Dataset;
 pub(crate) use self::validate::{Validate, Validators};

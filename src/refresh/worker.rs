@@ -122,6 +122,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             self.stop(requests);
             return false;
         }
+        self.reset(requests.reset);
         self.clear(requests.clear);
         self.switch(requests.switch);
         if let Some((fetch, dataset)) = requests.dataset {
@@ -356,6 +357,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         answer_all(requests.publish, &closed());
         answer_all(requests.clear, &closed());
         answer_all(requests.switch.asked, &closed());
+        answer_all(requests.reset.asked, &closed());
         if fault::planted("stop_forgets_refresh") {
             return;
         }

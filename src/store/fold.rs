@@ -155,11 +155,27 @@ impl<K: Key, V: Value> Folder<K, V> {
     /// Empties the bucket in one publication. A write that is inside the old gate counts as before it.
     pub(crate) fn clear<S: BuildHasher>(&mut self, store: &Store<K, V, S>) -> u64 {
         let caching = store.view().caching;
-        self.switch(store, caching)
+        self.empty(store, caching, None)
     }
 
     /// The same, and from this publication on things are stored, or are not.
     pub(crate) fn switch<S: BuildHasher>(&mut self, store: &Store<K, V, S>, caching: bool) -> u64 {
+        self.empty(store, caching, None)
+    }
+
+    /// The same, and from this publication on the bucket has this version. When it returns, no load that began before
+    /// will answer anybody.
+    pub(crate) fn reset<S: BuildHasher>(&mut self, store: &Store<K, V, S>, version: u64) -> u64 {
+        let caching = store.view().caching;
+        self.empty(store, caching, Some(version))
+    }
+
+    fn empty<S: BuildHasher>(
+        &mut self,
+        store: &Store<K, V, S>,
+        caching: bool,
+        version: Option<u64>,
+    ) -> u64 {
         // Whatever is being fetched began before.
         self.since = None;
         if let Some(stale) = &mut self.stale {
@@ -171,8 +187,12 @@ impl<K: Key, V: Value> Folder<K, V> {
         // A write that is swallowed here has ended the loads that began before it, and nothing remembers
         // its number. No matter: all those loads are below the floor.
         store.numbers.draw_between_loads(|floor| {
+            let (version, reset) = match version {
+                Some(version) => (version, floor),
+                None => (view.current.version, view.reset),
+            };
             let empty = View {
-                current: generation(store.guard(Table::empty()).into(), epoch, floor),
+                current: generation(store.guard(Table::empty()).into(), epoch, floor, version),
                 active: match fault::planted("switched_in_place") {
                     true => Arc::clone(&view.active),
                     false => Overlay::new(room_for(0), 0),
@@ -184,6 +204,7 @@ impl<K: Key, V: Value> Folder<K, V> {
                     true => view.floor,
                     false => floor,
                 },
+                reset,
                 echo: None,
                 caching,
                 clock: store.clock.clone(),
@@ -192,6 +213,10 @@ impl<K: Key, V: Value> Folder<K, V> {
             self.replace(store, empty);
         });
         view.gate.close();
+        // For who is about to answer, and is inside, where another publication may follow that does not wait for it.
+        if !fault::planted("reset_does_not_wait") {
+            view.gate.wait_sealed();
+        }
         drop(view);
         epoch
     }
@@ -282,7 +307,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             table: store.guard(built.table),
             ..built
         };
-        let next = generation(built, view.current.epoch + 1, floor);
+        let next = generation(built, view.current.epoch + 1, floor, view.current.version);
         if fault::planted("mark_before_announce") {
             mark_all(&view.active, &next);
         }
@@ -308,6 +333,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             next: None,
             gate,
             floor,
+            reset: view.reset,
             echo,
             caching: view.caching,
             clock: store.clock.clone(),
@@ -333,12 +359,18 @@ impl<K: Key, V: Value> Folder<K, V> {
     }
 }
 
-fn generation<K, V>(built: Built<K, V>, epoch: u64, floor: u64) -> Arc<Generation<K, V>> {
+fn generation<K, V>(
+    built: Built<K, V>,
+    epoch: u64,
+    floor: u64,
+    version: u64,
+) -> Arc<Generation<K, V>> {
     Arc::new(Generation {
         table: built.table,
         epoch,
         floor,
         derived: built.derived,
+        version,
         published_at: crate::clock::wall_now(),
     })
 }

@@ -77,12 +77,13 @@ fn room_for(entries: usize) -> usize {
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     #[cfg(all(test, any(larder_loom, larder_shuttle)))]
     pub(crate) fn new(hasher: S, clock: Clock) -> Self {
-        Self::guarded(Table::empty(), hasher, clock, None)
+        Self::guarded(Table::empty(), 0, hasher, clock, None)
     }
 
-    /// A store that begins with what is in a table. With a check, values may die.
+    /// A store that begins with what is in a table, and in this version. With a check, values may die.
     pub(crate) fn guarded(
         table: Table<K, V>,
+        version: u64,
         hasher: S,
         clock: Clock,
         check: Option<Check<K, V>>,
@@ -100,6 +101,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 epoch: 0,
                 floor: 0,
                 derived: None,
+                version,
                 published_at: crate::clock::wall_now(),
             }),
             active: Overlay::new(room, 0),
@@ -107,6 +109,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             next: None,
             gate: Gate::new(),
             floor: 0,
+            reset: 0,
             echo: None,
             caching: true,
             clock: clock.clone(),
@@ -323,6 +326,19 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 
     fn take_failed(&self) -> Vec<Failed<K>> {
         std::mem::take(&mut *self.failed.lock())
+    }
+
+    /// Runs `act` unless the bucket was reset since a load with this number began. A reset that comes meanwhile waits
+    /// for its end. `act` is inside a gate, so it must not wait for anything.
+    pub(crate) fn unless_reset<R>(&self, load: u64, act: impl FnOnce() -> R) -> Option<R> {
+        if fault::planted("looks_before_the_gate") {
+            let current = load >= self.view().reset;
+            return current.then(act);
+        }
+        self.inside(|view| {
+            let current = load >= view.reset || fault::planted("answers_what_is_older");
+            current.then(act)
+        })
     }
 
     /// Runs `act` inside the gate of the current view.

@@ -21,6 +21,8 @@ pub(crate) struct Generation<K, V> {
     /// What was derived from the dataset that this is of, if it is of one. As that was fetched: what was written since
     /// is in the table only.
     pub(crate) derived: Option<Arc<Derivations>>,
+    /// The bucket's version, which a reset gives it.
+    pub(crate) version: u64,
     pub(crate) published_at: SystemTime,
 }
 
@@ -42,6 +44,9 @@ pub(crate) struct View<K, V> {
     /// Results of loads with a lower number are not stored: the bucket was cleared, or replaced by a
     /// whole dataset, since they began.
     pub(crate) floor: u64,
+    /// The number that the last reset drew, or 0. Loads with a lower one are not answered under this view either, but
+    /// run again.
+    pub(crate) reset: u64,
     /// What was folded away under the loads that are under way.
     pub(crate) echo: Option<Arc<Echo>>,
     /// Whether anything is stored under this view. If not, it holds nothing.
@@ -75,6 +80,7 @@ impl<K, V> Clone for View<K, V> {
             next: self.next.clone(),
             gate: Arc::clone(&self.gate),
             floor: self.floor,
+            reset: self.reset,
             echo: self.echo.clone(),
             caching: self.caching,
             clock: self.clock.clone(),

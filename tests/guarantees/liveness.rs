@@ -374,7 +374,9 @@ fn liveness_a_load_that_brings_a_dead_value_has_failed() {
             assert_eq!(bucket.peek(&1), Some(Owned::new(2)), "case {case}");
         }
         let own = |outcome: Outcome<Owned>| {
-            let fetched = bucket.call().fetch_with(&3, |_| Ok::<_, String>(outcome));
+            let mut once = Some(outcome);
+            let load = |_: &_| once.take().ok_or("asked twice");
+            let fetched = bucket.call().fetch_with(&3, load);
             fetched
                 .map(larder::Fetched::into_value)
                 .map_err(|error| error.kind())

@@ -3,14 +3,15 @@
 //! One thread asks; the bucket's own threads load, fold and refresh behind its back, which must not show.
 //! Shared with the fuzz target `ops`.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use larder::{
-    Bucket, Derived, ErrorKind, List, LoadState, ManualClock, Origin, Outcome, Reader, Snapshot,
-    Ttl,
+    Bucket, Derived, ErrorKind, List, LoadState, ManualClock, Origin, Outcome, Reader, Reset,
+    Snapshot, Ttl,
 };
 
 /// So few keys that every operation meets the others.
@@ -44,6 +45,10 @@ pub(crate) enum Op {
     Invalidate(u8),
     InvalidateMany(Vec<u8>),
     Clear,
+    /// To this version.
+    Reset(u8),
+    /// With a loader of the call's own that resets the bucket in its first run.
+    FetchThroughReset(u8, Said),
     Publish,
     Fetch(u8),
     FetchMany(Vec<u8>),
@@ -173,6 +178,7 @@ pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
     listed_until: Option<Duration>,
     kept: Vec<Kept<S>>,
     epoch: u64,
+    version: u64,
 }
 
 impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
@@ -270,6 +276,12 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             }),
             Shape::Single | Shape::Bulk => builder,
         };
+        let asked = Arc::clone(&source);
+        let builder = builder.on_reset(move |_| {
+            let mood = Self::peek_at(&asked, |source| source.mood);
+            let says = BTreeMap::new();
+            Source { says, mood }.whole()
+        });
         let bucket = builder.build().unwrap();
         let reader = bucket.reader();
         let cached = BTreeMap::new();
@@ -294,6 +306,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             listed_until: None,
             kept: Vec::new(),
             epoch: 0,
+            version: 0,
         }
     }
 
@@ -399,6 +412,8 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 self.bucket.clear().unwrap();
                 self.forget_all();
             }
+            Op::Reset(version) => self.reset(u64::from(*version)),
+            Op::FetchThroughReset(key, said) => self.fetch_through_reset(*key, *said),
             Op::Publish => {
                 let epoch = self.bucket.publish().unwrap();
                 let snapshot = self.bucket.snapshot();
@@ -706,6 +721,69 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         }
     }
 
+    fn reset(&mut self, version: u64) {
+        let mood = self.source.lock().unwrap().mood;
+        let expected = match (version.cmp(&self.version), mood) {
+            (Ordering::Less, _) => Ok(Reset::Older),
+            (Ordering::Equal, _) => Ok(Reset::Current),
+            (Ordering::Greater, Mood::Well) => Ok(Reset::Done),
+            (Ordering::Greater, Mood::Fails) => Err(ErrorKind::Refused),
+            (Ordering::Greater, Mood::Panics) => Err(ErrorKind::Panicked),
+        };
+        let done = self.bucket.reset(version).map_err(|error| error.kind());
+        assert_eq!(done, expected, "reset to {version}");
+        if done == Ok(Reset::Done) {
+            self.version = version;
+            self.forget_all();
+        }
+    }
+
+    fn fetch_through_reset(&mut self, key: u8, said: Said) {
+        let (bucket, version) = (self.bucket.clone(), self.version + 1);
+        let well = self.source.lock().unwrap().mood == Mood::Well;
+        let mut runs = 0;
+        let fetched = self.bucket.call().fetch_with(&key, |_| {
+            runs += 1;
+            if runs == 1 {
+                let reset = bucket.reset(version);
+                assert_eq!(reset.is_ok(), well);
+                // What it says then is nobody's, if it was reset.
+                if well {
+                    return Err("of before");
+                }
+            }
+            match said {
+                Said::Error => Err("scripted"),
+                said => Ok(said.outcome()),
+            }
+        });
+        let there = self.cached.get(&key).copied();
+        let expected = match (there, said) {
+            (Some(value), _) => Ok(Some(value)),
+            (None, Said::Value(value) | Said::Expiring(value, _) | Said::Ignore(value)) => {
+                Ok(Some(value))
+            }
+            (None, Said::Absent) => Ok(None),
+            (None, Said::Error) => Err(ErrorKind::Load),
+        };
+        let fetched = fetched.map(|fetched| fetched.into_value());
+        assert_eq!(fetched.map_err(|e| e.kind()), expected, "{key}, {said:?}");
+        if there.is_some() {
+            assert_eq!(runs, 0);
+            return;
+        }
+        assert_eq!(runs, 1 + usize::from(well));
+        if well {
+            self.version = version;
+            self.forget_all();
+        }
+        match said {
+            Said::Value(value) => self.change(key, Some(value)),
+            Said::Expiring(value, ttl) => self.change_for(key, value, Some(millis(ttl))),
+            _ => {}
+        }
+    }
+
     fn fetch_with(&mut self, key: u8, said: Said) {
         let fetched = self.bucket.call().fetch_with(&key, |_| match said {
             Said::Error => Err("scripted"),
@@ -859,7 +937,9 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         let epoch = self.bucket.epoch();
         assert!(epoch >= self.epoch, "epoch {when}");
         self.epoch = epoch;
+        assert_eq!(self.bucket.version(), self.version, "version {when}");
         let snapshot = self.bucket.snapshot();
+        assert_eq!(snapshot.version(), self.version, "snapshot.version {when}");
         self.compare_list(&snapshot, self.listed.as_deref(), when);
         for (snapshot, epoch, pairs, listed) in &self.kept {
             self.compare_list(snapshot, listed.as_deref(), when);
