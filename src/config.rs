@@ -1,6 +1,10 @@
 //! The options of a bucket: plain data, each default with its reason.
 
+mod options;
+
 use std::time::Duration;
+
+pub use self::options::Options;
 
 use crate::error::BuildError;
 
@@ -21,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) refresh_every: Option<Duration>,
     /// A tenth of the interval, so that fifty instances do not ask the source at once.
     pub(crate) refresh_jitter: f64,
+    /// None: the interval is what the source was said to bear.
+    pub(crate) refresh_retry: Option<(Duration, Duration)>,
     /// None: a value lives until something else is said.
     pub(crate) ttl: Option<Duration>,
     /// None: data that fits needs no limit.
@@ -38,6 +44,8 @@ pub(crate) struct Config {
     /// None of both: an empty dataset may be right.
     pub(crate) dataset_min_count: Option<usize>,
     pub(crate) dataset_max_change: Option<f64>,
+    /// Zero, below every version that anybody resets to.
+    pub(crate) version: u64,
     /// How long a write may wait in the overlay before it is folded. Reads see it at once anyway.
     pub(crate) fold_delay: Duration,
     /// Long enough that a restless bucket is not written all the time, short enough that little is lost.
@@ -59,6 +67,7 @@ impl Default for Config {
             wait_limit: Duration::from_secs(5),
             refresh_every: None,
             refresh_jitter: 0.1,
+            refresh_retry: None,
             ttl: None,
             max_weight: None,
             when_full: None,
@@ -68,6 +77,7 @@ impl Default for Config {
             dataset_min_count: None,
             dataset_max_change: None,
             exists_capacity: None,
+            version: 0,
             fold_delay: Duration::from_millis(100),
             #[cfg(feature = "dump")]
             dump_delay: Duration::from_secs(10),
@@ -105,6 +115,14 @@ impl Config {
         time("wait_limit", self.wait_limit, false)?;
         if let Some(interval) = self.refresh_every {
             time("refresh_every", interval, false)?;
+        }
+        if let Some((first, most)) = self.refresh_retry {
+            time("refresh_retry", first, false)?;
+            time("refresh_retry", most, false)?;
+            if most < first {
+                let range = "a first wait, and a longest that is no less";
+                return refuse("refresh_retry", format!("{first:?}, {most:?}"), range);
+            }
         }
         if let Some(ttl) = self.ttl {
             time("ttl", ttl, false)?;
@@ -198,7 +216,7 @@ mod tests {
     #[test]
     fn each_impossible_value_is_refused_by_name() {
         type Spoil = fn(&mut Config);
-        let cases: [(&str, Spoil); 22] = [
+        let cases: [(&str, Spoil); 25] = [
             ("batch_size", |c| c.batch_size = 0),
             ("queue_capacity", |c| c.queue_capacity = 0),
             ("loader_threads", |c| c.loader_threads = 0),
@@ -206,6 +224,15 @@ mod tests {
             ("wait_limit", |c| c.wait_limit = Duration::ZERO),
             ("wait_limit", |c| c.wait_limit = Duration::MAX),
             ("refresh_every", |c| c.refresh_every = Some(Duration::ZERO)),
+            ("refresh_retry", |c| {
+                c.refresh_retry = Some((Duration::ZERO, Duration::from_secs(1)));
+            }),
+            ("refresh_retry", |c| {
+                c.refresh_retry = Some((Duration::from_secs(1), Duration::MAX));
+            }),
+            ("refresh_retry", |c| {
+                c.refresh_retry = Some((Duration::from_secs(2), Duration::from_secs(1)));
+            }),
             ("max_stale", |c| c.max_stale = Some(Duration::ZERO)),
             ("max_stale", |c| c.max_stale = Some(Duration::MAX)),
             ("time_to_idle", |c| c.time_to_idle = Some(Duration::ZERO)),

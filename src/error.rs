@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Cancelled,
     /// The bucket has been shut down.
     Closed,
+    /// The loader brought a value that is dead, as [`Builder::alive`](crate::Builder::alive) has it.
+    Dead,
     /// The loader returned an error: see [`source`](StdError::source).
     Load,
     /// The bucket has no loader for what was asked.
@@ -39,10 +41,12 @@ pub enum ErrorKind {
     /// A loader asked for a key whose load waits for that very loader.
     Recursion,
     /// The call would have to wait, and was made by code that the bucket runs in the middle of a
-    /// write: an `Eq` or a `Drop` of a key or value.
+    /// write: an `Eq` or a `Drop` of a key or value. Or it was a reset, made by the callback of another one.
     Reentrant,
-    /// A dataset was fetched and not taken: see [`source`](StdError::source), and
-    /// [`Builder::validate_dataset`](crate::Builder::validate_dataset).
+    /// A dataset was fetched and not taken, see
+    /// [`Builder::validate_dataset`](crate::Builder::validate_dataset) and
+    /// [`Derived::or_refuse`](crate::Derived::or_refuse); or a reset was not allowed, see
+    /// [`Builder::on_reset`](crate::Builder::on_reset). The [`source`](StdError::source) says why.
     Refused,
     /// The answer did not come in time. The load goes on, and its value is stored when it comes.
     Timeout,
@@ -71,6 +75,12 @@ impl Error {
         Self::by(ErrorKind::Refused, "the dataset was refused", source)
     }
 
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn reset_refused(source: BoxError) -> Self {
+        Self::by(ErrorKind::Refused, "the reset was refused", source)
+    }
+
     fn by(kind: ErrorKind, message: &str, source: BoxError) -> Self {
         Self(Arc::new(Inner {
             kind,
@@ -88,6 +98,13 @@ impl Error {
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("no message");
         Self::new(ErrorKind::Panicked, format!("the loader panicked: {said}"))
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn dead() -> Self {
+        let message = "the loader brought a value that is dead";
+        Self::new(ErrorKind::Dead, message)
     }
 
     pub(crate) fn closed() -> Self {
@@ -171,6 +188,11 @@ pub enum BuildError {
         /// Why.
         reason: BoxError,
     },
+    /// A loader's `config`, or what [`configure`](crate::Builder::configure) was given, panicked.
+    Panicked {
+        /// How.
+        source: Error,
+    },
     /// A thread could not be started.
     Spawn {
         /// The name the thread would have had.
@@ -191,6 +213,7 @@ impl fmt::Display for BuildError {
                 write!(f, "option `{option}` is {value}, must be {range}")
             }
             Self::Stopped { reason } => write!(f, "stopped by the init hook: {reason}"),
+            Self::Panicked { source } => write!(f, "no options to be had: {source}"),
             Self::Spawn { thread, source } => write!(f, "cannot start thread `{thread}`: {source}"),
         }
     }
@@ -201,6 +224,7 @@ impl StdError for BuildError {
         match self {
             Self::Option { .. } => None,
             Self::Stopped { reason } => Some(&**reason),
+            Self::Panicked { source } => Some(source),
             Self::Spawn { source, .. } => Some(source),
         }
     }

@@ -1,9 +1,14 @@
 //! Events: what a bucket tells its observer.
 
+mod keys;
+
 use std::collections::VecDeque;
 use std::fmt;
 
-use crate::contain::contained;
+pub use self::keys::KeyEvent;
+pub(crate) use self::keys::{KeyEvents, KeyObserver};
+
+use crate::contain::{contained, drop_contained};
 #[cfg(feature = "dump")]
 use crate::dump::DumpError;
 use crate::error::Error;
@@ -24,6 +29,12 @@ pub enum Event {
     /// for were loaded all the same.
     ExistsFailed {
         /// Why.
+        error: Error,
+    },
+    /// The [`alive`](crate::Builder::alive) check panicked, since the last report perhaps more than once. The values
+    /// that it was asked about were not returned, and not removed.
+    AliveFailed {
+        /// How, the last time.
         error: Error,
     },
     /// A refresh failed, as a whole or for some keys. The old values are kept, for
@@ -53,6 +64,13 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// The [callback](crate::Builder::on_reset) of a reset returned an error or panicked. The bucket is as it was.
+    ResetRefused {
+        /// The version that it was to be reset to.
+        version: u64,
+        /// Why.
+        error: Error,
+    },
     /// The [`init`](crate::Builder::init) hook returned an error or panicked. The bucket began empty.
     InitFailed {
         /// Why.
@@ -72,20 +90,19 @@ pub enum Event {
     },
 }
 
-pub(crate) type Observer = Box<dyn Fn(&Event) + Send + Sync>;
+pub(crate) type Observer<E = Event> = Box<dyn Fn(&E) + Send + Sync>;
 
 /// The way from wherever something happens to the observer's own thread.
 ///
 /// Bounded: an observer that cannot follow loses events, which are counted, and holds nobody up.
-pub(crate) struct Events {
-    observer: Option<Observer>,
-    waiting: Mutex<Waiting>,
+pub(crate) struct Events<E = Event> {
+    observer: Option<Observer<E>>,
+    waiting: Mutex<Waiting<E>>,
     parker: Arc<Parker>,
 }
 
-#[derive(Default)]
-struct Waiting {
-    events: VecDeque<Event>,
+struct Waiting<E> {
+    events: VecDeque<E>,
     dropped: u64,
     closed: bool,
 }
@@ -94,11 +111,15 @@ struct Waiting {
 /// not measured.
 const MOST_WAITING: usize = 1024;
 
-impl Events {
-    pub(crate) fn new(observer: Option<Observer>) -> Arc<Self> {
+impl<E> Events<E> {
+    pub(crate) fn new(observer: Option<Observer<E>>) -> Arc<Self> {
         Arc::new(Self {
             observer,
-            waiting: Mutex::default(),
+            waiting: Mutex::new(Waiting {
+                events: VecDeque::new(),
+                dropped: 0,
+                closed: false,
+            }),
             parker: Parker::new(),
         })
     }
@@ -107,7 +128,7 @@ impl Events {
         self.observer.is_some()
     }
 
-    pub(crate) fn send(&self, event: Event) {
+    pub(crate) fn send(&self, event: E) {
         if self.observer.is_none() {
             return;
         }
@@ -118,11 +139,11 @@ impl Events {
                 None
             } else {
                 waiting.dropped += 1;
-                // Dropped after the lock: an error's source is the user's.
+                // Dropped after the lock: an error's source, or a key, is the user's.
                 Some(event)
             }
         };
-        drop(refused);
+        drop_contained(refused);
         self.parker.unpark();
     }
 
@@ -144,6 +165,7 @@ impl Events {
             match event {
                 Some(event) => {
                     let _ = contained(|| observer(&event));
+                    drop_contained(event);
                 }
                 None if closed => return,
                 None => self.parker.park_forever(),
@@ -157,7 +179,7 @@ impl Events {
     }
 }
 
-impl fmt::Debug for Events {
+impl<E> fmt::Debug for Events<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Events").finish_non_exhaustive()
     }

@@ -27,6 +27,7 @@
 //! * [`Snapshot`]: a consistent view that never changes.
 //! * [`Loader`], [`BulkLoader`], [`DatasetLoader`]: where values come from; closures do as well.
 //!   [`Dataset`] is what a validator sees of the last.
+//! * [`Derived`]: what is made of each dataset and published with it, such as a [`List`] or an [`Index`].
 //! * [`Error`] and [`BuildError`]: what can go wrong.
 //!
 //! # Features
@@ -62,17 +63,20 @@ mod table;
 
 use std::hash::{BuildHasher, Hash};
 
-pub use bucket::{Bucket, Builder, Call, Init, Iter, Reader, RefreshTicket, Snapshot, Ticket, Ttl};
+pub use bucket::{
+    Bucket, Builder, Call, Derived, Index, Init, Iter, List, Reader, RefreshTicket, Snapshot,
+    Ticket, Ttl,
+};
 pub use clock::{Clock, ManualClock};
-pub use config::WhenFull;
+pub use config::{Options, WhenFull};
 #[cfg(feature = "dump")]
 pub use dump::{DumpError, DumpErrorKind, DumpReport};
 pub use error::{BoxError, BuildError, Error, ErrorKind};
-pub use events::Event;
+pub use events::{Event, KeyEvent};
 pub use fetched::{Fetched, Origin};
 pub use load::LoadState;
-pub use loader::{BulkLoader, DatasetLoader, Loader, Outcome};
-pub use refresh::Dataset;
+pub use loader::{BulkLoader, DatasetLoader, Loaded, Loader, Outcome};
+pub use refresh::{Dataset, Reset};
 pub use stats::Stats;
 
 /// The hasher of a bucket that was not given one: ahash, seeded at random.

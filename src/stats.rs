@@ -64,6 +64,12 @@ counters! {
     exists_remembered,
     /// Times that the `exists` hook failed, by an error or a panic; its key was loaded all the same.
     exists_failed,
+    /// Loads run again, since the bucket was reset while they ran.
+    run_again,
+    /// Resets that took effect.
+    resets,
+    /// Resets that the callback refused, by an error or a panic.
+    resets_refused,
     /// Results that were not stored, because their key was changed after the load began.
     superseded,
     /// Waits that ended without an answer.
@@ -84,6 +90,10 @@ counters! {
     evicted,
     /// Keys taken out, because their refresh had failed too long ago.
     too_stale,
+    /// Values removed, because they were found dead.
+    died,
+    /// Times that the check of values that may die panicked.
+    alive_failed,
     /// Dumps written.
     dumps,
     /// Dumps that could not be written, or not be loaded.

@@ -10,7 +10,7 @@
 use std::hint::black_box;
 
 use allocation_counter::{AllocationInfo, measure};
-use larder::{Bucket, ManualClock};
+use larder::{Bucket, Derived, ManualClock};
 
 const KEYS: u64 = 1_000;
 
@@ -90,6 +90,26 @@ fn g1_a_hit_allocates_and_frees_nothing() {
         counted(|key| bucket.snapshot().get(&key).copied()),
     );
     assert_nothing("epoch", counted(|key| (bucket.epoch() > 0).then_some(key)));
+}
+
+#[test]
+fn g1_what_is_derived_is_got_at_without_allocating() {
+    let index = Derived::index(|_, value: &u64| [*value]);
+    let bucket = Bucket::<u64, u64>::builder("derived")
+        .load_all(|| Ok::<_, String>((0..KEYS).map(|key| (key, key))))
+        .derive(&index)
+        .build()
+        .unwrap();
+    let refreshed = bucket.refresh().wait(std::time::Duration::from_secs(60));
+    refreshed.unwrap();
+    let by_index = counted(|key| {
+        let snapshot = bucket.snapshot();
+        index.find(&snapshot, &key).next().map(|(key, _)| *key)
+    });
+    assert_nothing("Derived::find", by_index);
+    let mut reader = bucket.reader();
+    let by_reader = counted(|key| reader.derived(&index)?.keys(&key).first().copied());
+    assert_nothing("Reader::derived", by_reader);
 }
 
 #[test]

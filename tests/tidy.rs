@@ -16,14 +16,16 @@ const DOORS: &[(&str, &[&str])] = &[
     ("config", &["error"]),
     ("dump", &["contain", "error"]),
     ("fetched", &[]),
-    ("loader", &["error"]),
+    ("loader", &["config", "error"]),
     ("stats", &["sync"]),
     ("events", &["contain", "dump", "error", "sync"]),
     ("table", &["clock", "contain", "spread", "sync"]),
     ("ledger", &["spread", "sync"]),
     (
         "store",
-        &["table", "ledger", "sync", "clock", "contain", "spread"],
+        &[
+            "table", "ledger", "sync", "clock", "contain", "error", "spread",
+        ],
     ),
     (
         "load",
@@ -214,13 +216,14 @@ fn threading_primitives_are_named_in_the_shim_only() {
 /// Each allows it for itself, which a glance at this list should not be needed to find out.
 #[test]
 fn unsafe_code_is_where_the_documents_say() {
-    const UNSAFE: [&str; 6] = [
+    const UNSAFE: [&str; 7] = [
         "sync/barrier.rs",
-        "sync/cell.rs",
         "sync/coarse.rs",
-        "sync/own_slots.rs",
+        "sync/handed.rs",
+        "sync/model/handed.rs",
         "sync/slots.rs",
         "table/level.rs",
+        "table/pages.rs",
     ];
     for (path, _, text) in sources() {
         let allowed = UNSAFE.iter().any(|file| path.ends_with(file));

@@ -20,7 +20,7 @@ mod replay;
 use bytes::Bytes;
 use std::time::Duration;
 
-use machine::{KEYS, Machine, Mood, Op, Said, Shape};
+use machine::{KEYS, Machine, Mood, Op, Said, Shape, Traits};
 
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -35,16 +35,21 @@ fn fuzz_one(bytes: &[u8]) -> usize {
         1 => Shape::Bulk,
         _ => Shape::Dataset,
     };
-    let ttl = match bytes.next() % 4 {
+    let second = bytes.next();
+    let ttl = match second % 4 {
         0 => Some(Duration::from_millis(700)),
         _ => None,
+    };
+    let traits = Traits {
+        mortal: second & 4 != 0,
+        asks: second & 8 != 0,
     };
     let mut ops = Vec::new();
     while !bytes.0.is_empty() && ops.len() < 200 {
         ops.push(bytes.op());
     }
     let hasher = larder::DefaultHashBuilder::with_seed(1);
-    Machine::new(shape, hasher, 2, ttl).run(&ops);
+    Machine::with(shape, hasher, 2, ttl, traits).run(&ops);
     ops.len()
 }
 
@@ -77,7 +82,7 @@ impl Bytes<'_> {
     }
 
     fn op(&mut self) -> Op {
-        match self.next() % 25 {
+        match self.next() % 31 {
             0 => Op::Set(self.key(), self.value()),
             1 => Op::SetIfAbsent(self.key(), self.value()),
             2 => {
@@ -109,11 +114,17 @@ impl Bytes<'_> {
             21 => Op::Update(self.key(), self.value(), self.next().is_multiple_of(2)),
             22 => Op::Take(self.key()),
             23 => Op::InvalidateIf(self.next() % 4),
-            _ => Op::Mood(match self.next() % 4 {
+            24 => Op::Die(self.key()),
+            25 => Op::DieAndTell(self.key()),
+            26 => Op::Caching(!self.next().is_multiple_of(4)),
+            27 => Op::Exists(self.key(), self.next().is_multiple_of(2)),
+            28 => Op::Mood(match self.next() % 4 {
                 0 => Mood::Fails,
                 1 => Mood::Panics,
                 _ => Mood::Well,
             }),
+            29 => Op::Reset(self.next()),
+            _ => Op::FetchThroughReset(self.key(), self.said()),
         }
     }
 }

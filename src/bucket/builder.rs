@@ -5,8 +5,12 @@ mod dataset;
 mod dump;
 mod exists;
 mod init;
+mod liveness;
 mod loaders;
+mod observers;
+mod options;
 mod refresh;
+mod reset;
 mod ttl;
 mod weight;
 
@@ -18,9 +22,9 @@ pub use self::init::Init;
 use super::Bucket;
 use super::core::Core;
 use crate::clock::{Clock, Idle};
-use crate::config::{Config, refuse};
+use crate::config::{Config, Options, refuse};
 use crate::error::BuildError;
-use crate::events::{Event, Events, Observer};
+use crate::events::{Events, KeyEvent, KeyObserver, Observer};
 use crate::load::{Ask, Exists, Loads, RefreshFilter, Source};
 use crate::loader::{BulkLoader, DatasetLoader, Loader};
 use crate::refresh::control::Control;
@@ -28,9 +32,9 @@ use crate::refresh::dataset::Fetcher;
 #[cfg(feature = "dump")]
 use crate::refresh::dumps::Dumper;
 use crate::refresh::worker::Refresher;
-use crate::refresh::{Validate, Validators};
+use crate::refresh::{Deriver, OnReset, Validate, Validators};
 use crate::stats::Counters;
-use crate::store::{Store, Weigher};
+use crate::store::{Check, Store, Terms, Weigher};
 use crate::sync::Arc;
 use crate::table::Table;
 use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
@@ -48,6 +52,7 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `wait_limit` | 5 s |
 /// | `refresh_every` | never by itself |
 /// | `refresh_jitter` | 0.1 of the interval |
+/// | `refresh_retry` | none: a refresh that failed is tried again at the next interval |
 /// | `dataset_min_count`, `dataset_max_change` | none: any dataset is taken |
 /// | `ttl` | none: values never expire |
 /// | `max_weight` | none: everything is kept |
@@ -57,6 +62,10 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `max_stale` | none: old values are served for ever |
 /// | `exists_absent_for` | none: the hook is asked again |
 /// | `exists_capacity` | 100 000 keys |
+/// | `key_events` | [`KeyEvent::FAILURES`](crate::KeyEvent::FAILURES), where there is a `key_observer` |
+/// | `alive` | none: values do not die |
+/// | `version` | 0 |
+/// | `on_reset` | none: a reset asks nobody |
 /// | `fold_delay` | 100 ms |
 /// | `shutdown_limit` | 5 s |
 /// | `dump`, with the feature | none: what is cached goes with the process |
@@ -64,18 +73,27 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 #[must_use]
 pub struct Builder<K, V, S = DefaultHashBuilder> {
     name: String,
+    /// What has no layers.
     config: Config,
+    /// What is said here, and not by a loader.
+    options: Options,
+    configure: Vec<options::Configure>,
     loader: Option<Box<dyn Loader<K, V>>>,
     bulk_loader: Option<Box<dyn BulkLoader<K, V>>>,
     dataset_loader: Option<Box<dyn DatasetLoader<K, V>>>,
     validators: Vec<Validate<K, V>>,
+    derivers: Vec<Deriver<K, V>>,
     exists: Option<Ask<K>>,
+    alive: Option<Check<K, V>>,
     observer: Option<Observer>,
+    key_observer: Option<KeyObserver<K>>,
+    key_events: Option<Vec<KeyEvent>>,
     clock: Clock,
     hasher: S,
     init: Option<init::InitFn<K, V>>,
     refresh_filter: Option<RefreshFilter<K, V>>,
     weigher: Option<Weigher<K, V>>,
+    on_reset: Option<OnReset>,
     #[cfg(feature = "dump")]
     dump: Option<dump::DumpOptions<K, V>>,
 }
@@ -85,17 +103,24 @@ impl<K: Key, V: Value> Builder<K, V> {
         Self {
             name,
             config: Config::default(),
+            options: Options::default(),
+            configure: Vec::new(),
             loader: None,
             bulk_loader: None,
             dataset_loader: None,
             validators: Vec::new(),
+            derivers: Vec::new(),
             exists: None,
+            alive: None,
             observer: None,
+            key_observer: None,
+            key_events: None,
             clock: Clock::system(),
             hasher: DefaultHashBuilder::default(),
             init: None,
             refresh_filter: None,
             weigher: None,
+            on_reset: None,
             #[cfg(feature = "dump")]
             dump: None,
         }
@@ -110,17 +135,24 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         Builder {
             name: self.name,
             config: self.config,
+            options: self.options,
+            configure: self.configure,
             loader: self.loader,
             bulk_loader: self.bulk_loader,
             dataset_loader: self.dataset_loader,
             validators: self.validators,
+            derivers: self.derivers,
             exists: self.exists,
+            alive: self.alive,
             observer: self.observer,
+            key_observer: self.key_observer,
+            key_events: self.key_events,
             clock: self.clock,
             hasher,
             init: self.init,
             refresh_filter: self.refresh_filter,
             weigher: self.weigher,
+            on_reset: self.on_reset,
             #[cfg(feature = "dump")]
             dump: self.dump,
         }
@@ -129,34 +161,34 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// The most keys in one call of the batch loader. More makes fewer and slower calls.
     /// Default: 500.
     pub fn batch_size(mut self, keys: usize) -> Self {
-        self.config.batch_size = keys;
+        self.options.batch_size = Some(keys);
         self
     }
 
     /// How long an idle loader waits for a batch to fill. More makes larger batches, and every miss
     /// slower. Default: zero.
     pub fn linger(mut self, time: Duration) -> Self {
-        self.config.linger = time;
+        self.options.linger = Some(time);
         self
     }
 
     /// How many threads call the loaders. More lets more batches run side by side. Where there is more
     /// than one, a refresh by key leaves one to the misses. Default: 2.
     pub fn loader_threads(mut self, threads: usize) -> Self {
-        self.config.loader_threads = threads;
+        self.options.loader_threads = Some(threads);
         self
     }
 
     /// How many keys may be queued for a load. When it is full, a miss is an error at once.
     /// Default: 100 000.
     pub fn queue_capacity(mut self, keys: usize) -> Self {
-        self.config.queue_capacity = keys;
+        self.options.queue_capacity = Some(keys);
         self
     }
 
     /// How long a call waits for a load, unless it says otherwise. Default: 5 seconds.
     pub fn wait_limit(mut self, time: Duration) -> Self {
-        self.config.wait_limit = time;
+        self.options.wait_limit = Some(time);
         self
     }
 
@@ -164,23 +196,14 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// Less makes later reads of it faster sooner, and folds more often. A fold is due earlier when the
     /// overlay has grown to an eighth of the snapshot. Default: 100 milliseconds.
     pub fn fold_delay(mut self, time: Duration) -> Self {
-        self.config.fold_delay = time;
+        self.options.fold_delay = Some(time);
         self
     }
 
     /// How long a shutdown, or the drop of the last handle, waits for threads to end. Default: 5
     /// seconds.
     pub fn shutdown_limit(mut self, time: Duration) -> Self {
-        self.config.shutdown_limit = time;
-        self
-    }
-
-    /// Is told of what no return value tells: failed loads, refreshes and folds.
-    ///
-    /// Runs on a thread of its own. A slow observer loses events, which are counted; a panic in it is
-    /// contained. Default: none.
-    pub fn observer(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.observer = Some(Box::new(observer));
+        self.options.shutdown_limit = Some(time);
         self
     }
 
@@ -198,48 +221,53 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// [`BuildError`], naming the option whose value makes no sense, or the thread that could not be
     /// started; [`Stopped`](BuildError::Stopped) if [`init`](Self::init) says so. Threads that were started already
     /// are ended again.
-    pub fn build(mut self) -> Result<Bucket<K, V, S>, BuildError> {
+    pub fn build(self) -> Result<Bucket<K, V, S>, BuildError> {
         if self.name.is_empty() {
             refuse("name", "empty", "at least one character")?;
         }
-        self.config.check()?;
-        weight::check(&self.config, self.weigher.is_some())?;
-        let limits = self.limits();
-        let idle = self.config.time_to_idle.map(Idle::after);
         let source = match (self.bulk_loader, self.loader) {
             (Some(bulk), _) => Source::Bulk(bulk),
             (None, Some(single)) => Source::Single(single),
             (None, None) => Source::None,
         };
+        let of_loaders = options::of_loaders(&source, self.dataset_loader.as_deref())?;
+        let config = options::in_layers(self.config, of_loaders, self.options, self.configure)?;
+        config.check()?;
+        weight::check(&config, self.weigher.is_some())?;
+        let limits = weight::limits(&config, self.weigher);
         if self.dataset_loader.is_none() && matches!(source, Source::None) {
             let range = "left out in a bucket without a loader";
-            if self.config.refresh_every.is_some() {
+            if config.refresh_every.is_some() {
                 refuse("refresh_every", "set", range)?;
             }
-            if self.config.max_stale.is_some() {
+            if config.refresh_retry.is_some() {
+                refuse("refresh_retry", "set", range)?;
+            }
+            if config.max_stale.is_some() {
                 refuse("max_stale", "set", range)?;
             }
         }
-        let has_own = !self.validators.is_empty();
-        dataset::check(&self.config, has_own, self.dataset_loader.is_some())?;
-        exists::check(&self.config, self.exists.is_some(), &source)?;
-        let (config, clock) = (self.config, self.clock);
+        let set = (!self.validators.is_empty(), &*self.derivers);
+        dataset::check(&config, set, self.dataset_loader.is_some())?;
+        exists::check(&config, self.exists.is_some(), &source)?;
+        let key_events = observers::key_events(self.key_observer, self.key_events)?;
+        let clock = self.clock;
         let stats = Arc::new(Counters::default());
         let events = Events::new(self.observer);
         let init = self.init;
         #[cfg(feature = "dump")]
-        let (dumper, table) = match self.dump {
-            None => (None, None),
+        let (dumper, table, version) = match self.dump {
+            None => (None, None, config.version),
             Some(options) => {
                 let dump = options.open(&self.name, config.dump_compressed)?;
                 let report = (&*stats, &*events);
-                let (dumper, table) =
-                    Dumper::open(dump, config.dump_delay, &self.hasher, &clock, report);
-                (Some(Arc::new(dumper)), table)
+                let (dumper, table) = Dumper::open(dump, &config, &self.hasher, &clock, report);
+                let version = dumper.loaded().map_or(config.version, |dump| dump.version);
+                (Some(Arc::new(dumper)), table, version)
             }
         };
         #[cfg(not(feature = "dump"))]
-        let table = None;
+        let (table, version) = (None, config.version);
         let table = match (table, init) {
             (Some(table), _) => table,
             (None, Some(init)) => init::begin(init, &self.hasher, (&clock, &config), &events)?,
@@ -255,7 +283,12 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
                 table
             }
         };
-        let store = Store::holding(table, self.hasher, clock.clone(), limits, idle);
+        let terms = Terms {
+            alive: self.alive,
+            limits,
+            idle: config.time_to_idle.map(Idle::after),
+        };
+        let store = Store::holding(table, version, self.hasher, clock.clone(), terms);
         let store = Arc::new(store);
         let exists = self.exists.map(|ask| {
             let (time, most) = (config.exists_absent_for, config.exists_capacity);
@@ -270,16 +303,22 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             Arc::clone(&events),
             clock.clone(),
         );
-        let loads = Arc::new(loads.asking(exists).filtered(self.refresh_filter));
+        let loads = Arc::new(
+            loads
+                .asking(exists)
+                .filtered(self.refresh_filter)
+                .observed(key_events),
+        );
         let control = Arc::new(Control::new(Arc::clone(store.bell())));
         let validators = Validators {
             min_count: config.dataset_min_count,
             max_change: config.dataset_max_change,
             own: self.validators,
         };
-        let fetcher = self
-            .dataset_loader
-            .map(|loader| Arc::new(Fetcher::new(loader, validators, config.ttl)));
+        let fetcher = self.dataset_loader.map(|loader| {
+            let fetcher = Fetcher::new(loader, validators, config.ttl);
+            Arc::new(fetcher.deriving(self.derivers))
+        });
         let refresher = Refresher::new(
             Arc::clone(&store),
             Arc::clone(&loads),
@@ -294,6 +333,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         let core = Core::new(
             self.name, store, loads, control, fetcher, stats, events, clock, config,
         );
+        let core = core.asking_to_reset(self.on_reset);
         #[cfg(feature = "dump")]
         let core = core.dumped_by(dumper);
         core.start(refresher)?;
@@ -323,6 +363,11 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
             let events = Arc::clone(&self.events);
             self.threads.spawn("observe", move || events.deliver())?;
         }
+        if let Some(keys) = self.loads.key_events() {
+            let events = Arc::clone(keys.events());
+            self.threads
+                .spawn("observe-keys", move || events.deliver())?;
+        }
         Ok(())
     }
 }
@@ -331,7 +376,7 @@ impl<K, V, S> fmt::Debug for Builder<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("name", &self.name)
-            .field("config", &self.config)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }

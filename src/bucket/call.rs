@@ -5,12 +5,12 @@ use std::fmt;
 use std::hash::Hash;
 use std::time::Duration;
 
-use super::core::Core;
+use super::Bucket;
 use crate::error::{BoxError, Error};
 use crate::fetched::{Fetched, Origin};
 use crate::load::Keep;
-use crate::loader::Outcome;
-use crate::sync::Place;
+use crate::loader::{Loaded, Outcome};
+use crate::store::Store;
 use crate::{HashBuilder, Key, Value};
 
 /// A read with options of its own. See [`Bucket::call`](super::Bucket::call).
@@ -28,18 +28,16 @@ use crate::{HashBuilder, Key, Value};
 /// ```
 #[must_use]
 pub struct Call<'a, K: Key, V: Value, S: HashBuilder> {
-    core: &'a Core<K, V, S>,
-    place: Place,
+    bucket: &'a Bucket<K, V, S>,
     limit: Duration,
     keep: Keep,
 }
 
 impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
-    pub(super) fn new(core: &'a Core<K, V, S>, place: Place) -> Self {
+    pub(super) fn new(bucket: &'a Bucket<K, V, S>) -> Self {
         Self {
-            core,
-            place,
-            limit: core.config.wait_limit,
+            bucket,
+            limit: bucket.core.config.wait_limit,
             keep: Keep::USUAL,
         }
     }
@@ -99,6 +97,16 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         self
     }
 
+    #[inline(always)]
+    fn peek<Q>(&self, hash: u64, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let bucket = self.bucket;
+        Store::peek(&bucket.place, || &bucket.core.store, hash, key)
+    }
+
     /// As [`Bucket::get`](super::Bucket::get).
     #[inline]
     pub fn get<Q>(&self, key: &Q) -> Option<V>
@@ -106,10 +114,10 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.core.store.hash(key);
-        match self.core.store.peek(self.place, hash, key) {
+        let hash = self.bucket.hash(key);
+        match self.peek(hash, key) {
             Some(value) => Some(value),
-            None => self.core.load(hash, key, self.limit, self.keep),
+            None => self.bucket.core.load(hash, key, self.limit, self.keep),
         }
     }
 
@@ -124,10 +132,14 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.core.store.hash(key);
-        match self.core.store.peek(self.place, hash, key) {
+        let hash = self.bucket.hash(key);
+        match self.peek(hash, key) {
             Some(value) => Ok(Fetched::new(Some(value), Origin::Hit)),
-            None => self.core.loads.fetch(hash, key, self.limit, self.keep),
+            None => self
+                .bucket
+                .core
+                .loads
+                .fetch(hash, key, self.limit, self.keep),
         }
     }
 
@@ -137,7 +149,8 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
     {
-        self.core
+        self.bucket
+            .core
             .loads
             .get_many(keys.into_iter(), self.limit, self.keep)
     }
@@ -151,7 +164,8 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
     {
-        self.core
+        self.bucket
+            .core
             .loads
             .fetch_many(keys.into_iter(), self.limit, self.keep)
     }
@@ -159,7 +173,8 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
     /// As [`fetch`](Self::fetch), but on a miss asks `load`, which wins over the bucket's loader.
     ///
     /// It runs on this thread, and only if no load of the key is under way: then that one is joined.
-    /// The time limit does not apply to it.
+    /// The time limit does not apply to it. If the bucket is [reset](super::Bucket::reset) while it runs, it is run
+    /// again, unless the time limit has passed by then.
     ///
     /// # Errors
     ///
@@ -168,25 +183,46 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
     pub fn fetch_with<Q, O, E>(
         &self,
         key: &Q,
-        load: impl FnOnce(&K) -> Result<O, E>,
+        mut load: impl FnMut(&K) -> Result<O, E>,
     ) -> Result<Fetched<V>, Error>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
-        O: Into<Outcome<V>>,
+        O: Into<Loaded<K, V>>,
         E: Into<BoxError>,
     {
-        let hash = self.core.store.hash(key);
-        match self.core.store.peek(self.place, hash, key) {
+        let hash = self.bucket.hash(key);
+        match self.peek(hash, key) {
             Some(value) => Ok(Fetched::new(Some(value), Origin::Hit)),
             None => self
+                .bucket
                 .core
                 .loads
                 .fetch_with(hash, key, self.limit, self.keep, |key| match load(key) {
-                    Ok(outcome) => outcome.into(),
-                    Err(error) => Outcome::Failed(error.into()),
+                    Ok(loaded) => loaded.into(),
+                    Err(error) => Outcome::Failed(error.into()).into(),
                 }),
         }
+    }
+
+    /// As [`fetch_with`](Self::fetch_with), and the value only: `None` also where that would return an error, as
+    /// [`Bucket::get`](super::Bucket::get) does.
+    ///
+    /// ```
+    /// let bucket = larder::Bucket::<u32, u32>::builder("squares").build()?;
+    /// let square = |key: &u32| Ok::<_, std::io::Error>(key * key);
+    /// assert_eq!(bucket.call().get_with(&7, square), Some(49));
+    /// assert_eq!(bucket.call().get_with(&7, |_| Err::<u32, _>("not asked: it is cached")), Some(49));
+    /// # Ok::<(), larder::BuildError>(())
+    /// ```
+    pub fn get_with<Q, O, E>(&self, key: &Q, load: impl FnMut(&K) -> Result<O, E>) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        O: Into<Loaded<K, V>>,
+        E: Into<BoxError>,
+    {
+        self.fetch_with(key, load).ok()?.into_value()
     }
 }
 

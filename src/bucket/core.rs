@@ -12,6 +12,7 @@ use crate::refresh::control::Control;
 use crate::refresh::dataset::Fetcher;
 #[cfg(feature = "dump")]
 use crate::refresh::dumps::Dumper;
+use crate::refresh::{OnReset, Resets};
 use crate::stats::Counters;
 use crate::store::{Content, Store};
 use crate::sync::{Arc, Mutex};
@@ -28,6 +29,7 @@ pub(super) struct Core<K: Key, V: Value, S: HashBuilder> {
     pub(super) clock: Clock,
     pub(super) config: Config,
     pub(super) threads: Threads,
+    pub(super) resets: Resets,
     #[cfg(feature = "dump")]
     pub(super) dumper: Option<Arc<Dumper<K, V>>>,
     ended: Mutex<bool>,
@@ -62,10 +64,17 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
             clock,
             config,
             threads,
+            resets: Resets::new(None),
             #[cfg(feature = "dump")]
             dumper: None,
             ended,
         }
+    }
+
+    /// The same, where somebody is asked before a reset.
+    pub(super) fn asking_to_reset(mut self, callback: Option<OnReset>) -> Self {
+        self.resets = Resets::new(callback);
+        self
     }
 
     #[cfg(feature = "dump")]
@@ -166,6 +175,9 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
                 fetcher.stop();
             }
             self.loads.close();
+            if let Some(keys) = self.loads.key_events() {
+                keys.events().close();
+            }
             // The last dump is of all that was written, which the refresher folds for it; and it may fail, which
             // the observer is told. So where there is one, its thread ends these two.
             if !self.is_dumped_last() {

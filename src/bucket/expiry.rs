@@ -140,6 +140,10 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
             return Err(Error::reentrant());
         }
         let store = &self.core.store;
+        // The check is not run in the middle of a write.
+        if store.is_guarded() && !self.contains(key) {
+            return Ok(false);
+        }
         Ok(store.retime(store.hash(key), &key.to_owned(), expires))
     }
 

@@ -4,7 +4,8 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;
 
-use crate::store::View;
+use super::Derived;
+use crate::store::{Groups, View};
 use crate::sync::CellReader;
 use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 
@@ -68,8 +69,31 @@ impl<K: Key, V: Value, S: HashBuilder> Reader<K, V, S> {
         let mut values = Vec::with_capacity(keys.size_hint().0);
         let hash = |key: &Q| self.hasher.hash_one(key);
         let view = self.view.load();
-        view.get_many(keys, hash, |_, value| values.push(value));
+        view.get_many(&mut Groups::new(keys, hash), |_, value| values.push(value));
         values
+    }
+
+    /// What was [derived](Derived) from the dataset that the bucket holds. As [`Derived::of`], without the reference
+    /// count of a [`Snapshot`](super::Snapshot), but also without one: what the reader gives next may be of another
+    /// dataset.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use larder::Derived;
+    ///
+    /// let highest = Derived::new(|pairs: &[(&u32, &u64)]| pairs.iter().map(|pair| *pair.1).max());
+    /// let bucket = larder::Bucket::<u32, u64>::builder("offers")
+    ///     .load_all(|| Ok::<_, std::io::Error>([(1, 20), (2, 30)]))
+    ///     .derive(&highest)
+    ///     .build()?;
+    /// bucket.refresh().wait(Duration::from_secs(5))?;
+    /// let mut reader = bucket.reader();
+    /// assert_eq!(reader.derived(&highest), Some(&Some(30)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn derived<T: Send + Sync + 'static>(&mut self, derived: &Derived<K, V, T>) -> Option<&T> {
+        let number = derived.deriver().number();
+        self.view.load().current.derived(number)
     }
 
     /// The epoch of the snapshot that the next read would use.

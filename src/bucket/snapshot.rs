@@ -13,7 +13,8 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// A view of a bucket that never changes: the same answers, the same order of iteration, also after the
 /// bucket is gone. See [`Bucket::snapshot`](super::Bucket::snapshot).
 ///
-/// What had expired when it was taken is not in it; nothing expires in it.
+/// What had expired when it was taken is not in it; nothing expires in it. What is dead, as
+/// [`Builder::alive`](super::Builder::alive) has it, is in it: whether a value lives is asked by reads of the bucket.
 ///
 /// It holds its table in memory, beside the one that the bucket has by then. A clone is one reference
 /// count.
@@ -61,6 +62,16 @@ impl<K: Key, V: Value, S: HashBuilder> Snapshot<K, V, S> {
         self.generation.table.find_at(hash, key, self.taken)
     }
 
+    /// Those of these keys that are in it, with their values.
+    pub(super) fn among<'a>(&'a self, keys: &'a [K]) -> impl Iterator<Item = (&'a K, &'a V)> {
+        keys.iter()
+            .filter_map(|key| self.get(key).map(|value| (key, value)))
+    }
+
+    pub(super) fn generation(&self) -> &Generation<K, V> {
+        &self.generation
+    }
+
     /// All pairs, in an order that is the same at each call.
     #[must_use]
     pub fn iter(&self) -> Iter<'_, K, V> {
@@ -86,6 +97,12 @@ impl<K: Key, V: Value, S: HashBuilder> Snapshot<K, V, S> {
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.generation.epoch
+    }
+
+    /// The bucket's [version](super::Bucket::version) when it was built. All that it holds is of that version.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.generation.version
     }
 
     /// When it was built, by the time of day.

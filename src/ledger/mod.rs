@@ -110,6 +110,16 @@ impl<K: Eq, T> Ledger<K, T> {
         self.walk(hash, key, |group| self.below(group))?.item()
     }
 
+    /// The same, with the key as it was put.
+    pub(crate) fn get_entry<Q>(&self, hash: u64, key: &Q) -> Option<(&K, &T)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let entry = self.walk(hash, key, |group| self.below(group))?.entry?;
+        Some((entry.key.key(), &entry.item))
+    }
+
     /// Puts `item` if `allow` says so of what is there and of it; else returns what is there.
     ///
     /// Atomic: nothing comes between the look and the put. Lock-free, but for the allocator. `allow` may

@@ -15,7 +15,12 @@ use crate::{HashBuilder, Key, Value};
 
 impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     /// One call of the user's loader; two, if it is told of cached values and there are reloads among others.
-    pub(super) fn ask(&self, flights: &[Arc<Flight<K, V>>]) -> Result<Answers<K, V>, Error> {
+    /// Also what those who wait for the first of them are to be told, where that is not what is stored.
+    pub(super) fn ask(
+        &self,
+        flights: &[Arc<Flight<K, V>>],
+    ) -> Result<(Answers<K, V>, Option<V>), Error> {
+        let mut told = None;
         let _running = Running::enter()?;
         let answered = contained(|| match &self.source {
             Source::Bulk(loader) if loader.refreshes() => self.ask_refreshing(&**loader, flights),
@@ -25,20 +30,21 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             }
             // Without a batch loader a batch is one key, so an error is that key's.
             Source::Single(loader) => self.call(flights.len(), || {
-                let load = |flight: &Arc<Flight<K, V>>| {
+                let mut answers = Vec::with_capacity(flights.len());
+                for flight in flights {
                     let key = flight.key().clone();
-                    let outcome = match self.current(flight) {
-                        Some(current) => loader.refresh(&key, &current),
-                        None => loader.load(&key),
-                    };
-                    outcome.map(|outcome| (key, outcome))
-                };
-                flights.iter().map(load).collect()
+                    let current = self.current(flight);
+                    let brought = loader.load_pairs(&key, current.as_ref())?.apart(&key);
+                    told = brought.told;
+                    answers.push((key, brought.outcome));
+                    answers.extend(brought.others);
+                }
+                Ok(answers)
             }),
             Source::None => Ok(Vec::new()),
         });
         let error = match answered {
-            Ok(Ok(answers)) => return Ok(answers),
+            Ok(Ok(answers)) => return Ok((answers, told)),
             Ok(Err(error)) => Error::load(error),
             Err(error) => error,
         };

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::Loads;
+use super::end::End;
 use super::flight::{Answer, Flight};
 use crate::clock::Deadline;
-use crate::contain::contained;
+use crate::contain::{contained, drop_contained};
 use crate::error::{Error, ErrorKind};
-use crate::events::Event;
+use crate::events::{Event, KeyEvent};
 use crate::loader::Outcome;
 use crate::stats::Counters;
 use crate::store::{Content, Failed, Installed};
@@ -17,30 +18,65 @@ use crate::{HashBuilder, Key, Value};
 pub(super) type Answers<K, V> = Vec<(K, Outcome<V>)>;
 
 impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
-    /// Loads flights that have begun under `number`. Every one of them is over afterwards, whatever the
-    /// loader does. Returns how many failed.
-    pub(crate) fn run_batch(&self, flights: Vec<Arc<Flight<K, V>>>, number: u64) -> usize {
+    /// Loads flights that have begun under `number`, and those of them again whose load a reset has overtaken; not
+    /// again once it is past `until`, where there is one. Every one of them is over afterwards, whatever the loader
+    /// does. Returns how many failed.
+    pub(crate) fn run_batch(
+        &self,
+        flights: Vec<Arc<Flight<K, V>>>,
+        number: u64,
+        until: Option<Duration>,
+    ) -> usize {
+        let (mut failed, mut outdated) = self.run_once(flights, number);
+        loop {
+            let left = outdated.len();
+            if fault::planted("outdated_left") {
+                return failed;
+            }
+            let Some(live) = self.begin_again(&mut outdated, until) else {
+                return failed + left;
+            };
+            let again = self.run_once(std::mem::take(&mut outdated), live.number());
+            failed += again.0;
+            outdated = again.1;
+        }
+    }
+
+    /// Returns how many failed, and those that are outdated.
+    fn run_once(
+        &self,
+        flights: Vec<Arc<Flight<K, V>>>,
+        number: u64,
+    ) -> (usize, Vec<Arc<Flight<K, V>>>) {
         let count = flights.len();
         contained(|| self.run(flights, number)).unwrap_or_else(|error| {
             self.events.send(Event::LoadFailed { keys: count, error });
-            count
+            (count, Vec::new())
         })
     }
 
-    fn run(&self, flights: Vec<Arc<Flight<K, V>>>, number: u64) -> usize {
+    fn run(&self, flights: Vec<Arc<Flight<K, V>>>, number: u64) -> (usize, Vec<Arc<Flight<K, V>>>) {
         let late = fault::planted("number_drawn_late");
         let mut open = Open {
             loads: self,
             flights,
+            outdated: Vec::new(),
             failed: 0,
         };
-        let not_in = open.answer_present();
+        let not_in = open.answer_present(number);
         open.answer_absent(number, not_in);
         if open.flights.is_empty() {
-            return open.failed;
+            return open.ended();
         }
-        match self.ask(&open.flights) {
-            Ok(answers) => {
+        let asked = self.ask(&open.flights);
+        // What was asked for before a reset is nobody's answer, and what came along is no use either.
+        if number < self.store.view().reset {
+            open.outdated.append(&mut open.flights);
+            drop_contained(asked);
+            return open.ended();
+        }
+        match asked {
+            Ok((answers, told)) => {
                 let number = if late {
                     self.store.begin_load().number()
                 } else {
@@ -48,14 +84,12 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 };
                 let (matched, extra) = self.matched(&open.flights, answers);
                 // Before the answers: with what it asked for, a caller finds all that came along.
-                for (key, outcome) in extra {
-                    self.store_extra(key, outcome, number);
-                }
-                open.settle(matched, number, not_in);
+                self.store_extras(extra, number);
+                open.settle(matched, told, number, not_in);
             }
-            Err(error) => open.fail_all(&error),
+            Err(error) => open.fail_all(&error, number),
         }
-        open.failed
+        open.ended()
     }
 
     /// Sorts the answers to the flights, and out what was not asked for. The last answer counts.
@@ -97,57 +131,87 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         (matched, extra)
     }
 
+    /// Stores pairs that nobody asked for.
+    pub(super) fn store_extras(&self, extra: Answers<K, V>, number: u64) {
+        for (key, outcome) in extra {
+            self.store_extra(key, outcome, number);
+        }
+    }
+
     /// Stores a pair that nobody asked for, if it is not older than what is known of its key.
     fn store_extra(&self, key: K, outcome: Outcome<V>, number: u64) {
         let stored = contained(|| {
-            let content = match outcome {
-                Outcome::Value(value) => self.lasting(&key, value, self.ttl, None),
-                Outcome::Expiring(value, ttl) => self.lasting(&key, value, Some(ttl), None),
-                Outcome::Stored { value, ttl, weight } => {
-                    self.lasting(&key, value, ttl.or(self.ttl), weight)
-                }
+            let (value, ttl, weight) = match outcome {
+                Outcome::Value(value) => (value, self.ttl, None),
+                Outcome::Expiring(value, ttl) => (value, Some(ttl), None),
+                Outcome::Stored { value, ttl, weight } => (value, ttl.or(self.ttl), weight),
                 Outcome::Ignore(_) | Outcome::Unchanged | Outcome::Absent | Outcome::Failed(_) => {
-                    return;
+                    return Ok(());
                 }
             };
+            self.store.vouch(&key, &value)?;
+            let content = self.lasting(&key, value, ttl, weight);
             let hash = self.store.hash(&key);
             let copy = self.exists.as_ref().map(|exists| (exists, key.clone()));
             self.count(self.store.install(number, hash, key, content, None));
             if let Some((exists, key)) = copy {
                 exists.written(hash, &key);
             }
+            Ok(())
         });
-        if let Err(error) = stored {
+        if let Err(error) = stored.and_then(|done| done) {
             self.events.send(Event::LoadFailed { keys: 1, error });
         }
     }
 
     /// What becomes of one flight: stored, then out of the in-flight table, then answered. In this
     /// order: who finds no flight finds the value. `not_in` is as in
-    /// [`install`](crate::store::Store::install). Returns whether it has failed.
-    pub(crate) fn conclude(
+    /// [`install`](crate::store::Store::install); `told` is what is answered in place of what is stored, if it is not
+    /// that.
+    pub(super) fn conclude(
         &self,
         flight: &Arc<Flight<K, V>>,
         outcome: Outcome<V>,
+        told: Option<V>,
         number: u64,
         not_in: Option<u64>,
-    ) -> bool {
+    ) -> End {
         if fault::planted("answered_before_stored")
             && let Outcome::Value(value) = &outcome
         {
             self.end(flight, Answer::Loaded(value.clone()));
         }
-        let answer = contained(|| self.store_outcome(flight, outcome, number, not_in));
+        let answer = contained(|| {
+            let mut told = told;
+            if let Some(told) = &told
+                && let Err(error) = self.store.vouch(flight.key(), told)
+            {
+                self.report_failed(&error);
+                return Err(Answer::Failed(error));
+            }
+            let stored = self.store_outcome(flight, outcome, &mut told, number, not_in);
+            match (stored, told) {
+                (Err(Answer::Ignored(_) | Answer::Absent), Some(told)) => {
+                    Err(Answer::Ignored(told))
+                }
+                (stored, _) => stored,
+            }
+        });
         let answer = answer.unwrap_or_else(|error| {
             self.report_failed(&error);
-            Answer::Failed(error)
+            Err(Answer::Failed(error))
         });
-        let failed = matches!(answer, Answer::Failed(_));
-        if failed {
-            self.keep_stale(flight);
+        match answer {
+            Ok(end) => end,
+            Err(Answer::Failed(error)) => self.fail(flight, error, number),
+            Err(answer) => self.end_current(flight, number, answer),
         }
-        self.end(flight, answer);
-        failed
+    }
+
+    /// A load failed.
+    pub(super) fn fail(&self, flight: &Arc<Flight<K, V>>, error: Error, number: u64) -> End {
+        self.keep_stale(flight);
+        self.end_current(flight, number, Answer::Failed(error))
     }
 
     fn report_failed(&self, error: &Error) {
@@ -177,13 +241,16 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
     }
 
+    /// Stores what was loaded. Returns the answer, or how the flight has ended if it has. Takes what is `told`, if
+    /// anything, where that is the answer in place of what is stored.
     fn store_outcome(
         &self,
-        flight: &Flight<K, V>,
+        flight: &Arc<Flight<K, V>>,
         outcome: Outcome<V>,
+        told: &mut Option<V>,
         number: u64,
         not_in: Option<u64>,
-    ) -> Answer<V> {
+    ) -> Result<End, Answer<V>> {
         let install = |content: Content<V>| {
             let key = flight.key().clone();
             let installed = self
@@ -195,54 +262,57 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             }
             installed
         };
-        let keep = |value: V, ttl: Option<Duration>, weight: Option<u64>| {
-            if flight.stays_unsaved() {
-                return Answer::Ignored(value);
-            }
-            match install(self.lasting(flight.key(), value.clone(), ttl, weight)) {
-                Installed::Off | Installed::Refused => Answer::Ignored(value),
-                Installed::Stored | Installed::Superseded => Answer::Loaded(value),
-            }
+        let mut keep = |value: V, ttl: Option<Duration>, weight: Option<u64>| {
+            let answer = told.take().unwrap_or_else(|| value.clone());
+            let answer = match self.end_unsaved(flight, number, answer) {
+                Ok(end) => return Ok(end),
+                Err(answer) => answer,
+            };
+            let content = self.lasting(flight.key(), value, ttl, weight);
+            Err(match install(content) {
+                Installed::Off | Installed::Refused => Answer::Ignored(answer),
+                Installed::Stored | Installed::Superseded => Answer::Loaded(answer),
+            })
         };
         let outcome = match &self.refresh_filter {
             Some(filter) if flight.wants_reload() => filter(flight.key(), outcome),
             _ => outcome,
         };
+        if let Outcome::Value(value)
+        | Outcome::Expiring(value, _)
+        | Outcome::Stored { value, .. }
+        | Outcome::Ignore(value) = &outcome
+            && let Err(error) = self.store.vouch(flight.key(), value)
+        {
+            self.report_failed(&error);
+            return Err(Answer::Failed(error));
+        }
         match outcome {
-            Outcome::Unchanged => self.still_good(flight, number),
+            Outcome::Unchanged => Err(self.still_good(flight, number)),
             Outcome::Value(value) => keep(value, flight.ttl.or(self.ttl), None),
             Outcome::Expiring(value, ttl) => keep(value, Some(ttl), None),
             Outcome::Stored { value, ttl, weight } => {
                 keep(value, ttl.or(flight.ttl).or(self.ttl), weight)
             }
-            Outcome::Ignore(value) => Answer::Ignored(value),
+            Outcome::Ignore(value) => Err(Answer::Ignored(value)),
             Outcome::Absent => {
                 self.found_gone(flight);
                 // Only what is there can go.
-                if self.store.view().is_present(flight.hash(), flight.key()) {
-                    install(None.into());
-                }
-                Answer::Absent
+                let present = self.store.view().is_present(flight.hash(), flight.key());
+                let gone = present && install(None.into()) == Installed::Stored;
+                let event = match gone {
+                    true => KeyEvent::Disappeared,
+                    false => KeyEvent::Absent,
+                };
+                self.tell(event, flight.key());
+                Err(Answer::Absent)
             }
             Outcome::Failed(error) => {
                 let error = Error::load(error);
                 self.report_failed(&error);
-                Answer::Failed(error)
+                Err(Answer::Failed(error))
             }
         }
-    }
-
-    /// Takes a flight out of the in-flight table, by identity, and answers it.
-    pub(crate) fn end(&self, flight: &Arc<Flight<K, V>>, answer: Answer<V>) {
-        // A key's `Eq` may panic. Then the flight stays in the table, where, being over, it is replaced
-        // by the next one.
-        let _ = contained(|| {
-            self.in_flight
-                .remove_if(flight.hash(), flight.key(), |there| {
-                    fault::planted("flight_removed_by_key") || std::ptr::eq(there, &**flight)
-                });
-        });
-        flight.answer(answer, &self.stats);
     }
 
     /// A value that is to live so long from now on, or for ever, of this weight or what the weigher says.
@@ -276,13 +346,15 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
 pub(super) struct Open<'a, K: Key, V: Value, S: HashBuilder> {
     pub(super) loads: &'a Loads<K, V, S>,
     pub(super) flights: Vec<Arc<Flight<K, V>>>,
+    /// Those that are to be run again.
+    outdated: Vec<Arc<Flight<K, V>>>,
     failed: usize,
 }
 
 impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
     /// Answers what need not be loaded any more: it came between the leader's look and this one. Returns the
     /// epoch of a table that holds none of the keys, if it was one.
-    fn answer_present(&mut self) -> Option<u64> {
+    fn answer_present(&mut self, number: u64) -> Option<u64> {
         let loads = self.loads;
         let view = loads.store.view();
         // All of them, with nothing between: then the processor does not wait for one before it looks for the
@@ -297,41 +369,52 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
         if fault::planted("no_second_look") {
             return None;
         }
-        self.flights.retain(|flight| {
-            let settled = contained(|| {
-                flight.settle(|first| {
-                    if first {
-                        view.value(flight.hash(), flight.key())
-                    } else {
-                        loads.store.view().value(flight.hash(), flight.key())
-                    }
-                })
-            });
-            match settled {
-                Ok(None) => return true,
-                Ok(Some(value)) => loads.end(flight, Answer::Hit(value)),
-                Err(error) => loads.end(flight, Answer::Failed(error)),
+        for flight in std::mem::take(&mut self.flights) {
+            match contained(|| loads.end_cached(&flight, number, &view)) {
+                Ok(None) => self.flights.push(flight),
+                Ok(Some(end)) => self.count(flight, end),
+                Err(error) => loads.end(&flight, Answer::Failed(error)),
             }
-            false
-        });
+        }
         None
     }
 
-    fn settle(&mut self, outcomes: Vec<Option<Outcome<V>>>, number: u64, not_in: Option<u64>) {
-        let _held = self.loads.in_flight.hold();
-        for (flight, outcome) in std::mem::take(&mut self.flights).into_iter().zip(outcomes) {
-            let outcome = outcome.unwrap_or(Outcome::Absent);
-            let failed = self.loads.conclude(&flight, outcome, number, not_in);
-            self.failed += usize::from(failed);
+    /// Takes note of how a flight has ended.
+    pub(super) fn count(&mut self, flight: Arc<Flight<K, V>>, end: End) {
+        match end {
+            End::Well => {}
+            End::Failed => self.failed += 1,
+            End::Outdated => self.outdated.push(flight),
         }
     }
 
-    fn fail_all(&mut self, error: &Error) {
+    /// How many have failed, and those that are to be run again.
+    fn ended(mut self) -> (usize, Vec<Arc<Flight<K, V>>>) {
+        (self.failed, std::mem::take(&mut self.outdated))
+    }
+
+    /// `told` is for the first of them.
+    fn settle(
+        &mut self,
+        outcomes: Vec<Option<Outcome<V>>>,
+        mut told: Option<V>,
+        number: u64,
+        not_in: Option<u64>,
+    ) {
+        let _held = self.loads.in_flight.hold();
+        for (flight, outcome) in std::mem::take(&mut self.flights).into_iter().zip(outcomes) {
+            let outcome = outcome.unwrap_or(Outcome::Absent);
+            let told = told.take();
+            let end = self.loads.conclude(&flight, outcome, told, number, not_in);
+            self.count(flight, end);
+        }
+    }
+
+    fn fail_all(&mut self, error: &Error, number: u64) {
         for flight in std::mem::take(&mut self.flights) {
-            self.failed += 1;
-            self.loads.keep_stale(&flight);
             if !fault::planted("failure_unanswered") {
-                self.loads.end(&flight, Answer::Failed(error.clone()));
+                let end = self.loads.fail(&flight, error.clone(), number);
+                self.count(flight, end);
             }
         }
     }
@@ -339,9 +422,14 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
 
 impl<K: Key, V: Value, S: HashBuilder> Drop for Open<'_, K, V, S> {
     fn drop(&mut self) {
-        if !self.flights.is_empty() && !fault::planted("panic_leaves_waiters") {
+        let left = std::mem::take(&mut self.flights).into_iter();
+        for flight in left.chain(std::mem::take(&mut self.outdated)) {
+            if fault::planted("panic_leaves_waiters") {
+                continue;
+            }
             let error = Error::new(ErrorKind::Panicked, "a load ended without an answer");
-            self.fail_all(&error);
+            self.loads.keep_stale(&flight);
+            self.loads.end(&flight, Answer::Failed(error));
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::error::{BoxError, Error};
 use crate::events::Event;
 use crate::loader::Outcome;
 use crate::stats::Counters;
-use crate::sync::{Arc, Hashed, Keyed, Map, Mutex, atomic::AtomicU64, order};
+use crate::store::View;
+use crate::sync::{Arc, Hashed, Keyed, Map, Mutex, atomic::AtomicU64, fault, order};
 use crate::{HashBuilder, Key, Value};
 
 /// The user's hook.
@@ -46,6 +47,9 @@ struct Order<K> {
 struct Note<K> {
     key: Hashed<K>,
     era: u64,
+    /// The number of the last reset when it was put: under another view it says nothing. The era goes up after a
+    /// reset was published, and so too late for who has seen that.
+    reset: u64,
     /// [`ASKING`], [`STRUCK`], [`PRESENT`], or until when the key is taken for absent.
     answer: AtomicU64,
 }
@@ -95,14 +99,15 @@ impl<K: Key> Exists<K> {
         }
     }
 
-    /// What is remembered of a key: whether it exists.
-    fn remembered<Q>(&self, hash: u64, key: &Q) -> Option<bool>
+    /// What is remembered of a key: whether it exists. `reset` is the number of the last reset, as its asker knows.
+    pub(crate) fn remembered<Q>(&self, hash: u64, key: &Q, reset: u64) -> Option<bool>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
         let note = self.notes.get(hash, key)?;
-        if note.era != self.era.load(order::COUNT) {
+        let outdated = note.era != self.era.load(order::COUNT) || note.reset != reset;
+        if outdated && !fault::planted("eras_do_not_end") {
             return None;
         }
         match note.answer.load(order::COUNT) {
@@ -115,7 +120,9 @@ impl<K: Key> Exists<K> {
     /// Something was written of the key: that it was absent says nothing any more. To be called after the write
     /// was put, and before it returns.
     pub(crate) fn written(&self, hash: u64, key: &K) {
-        self.strike(hash, key, |answer| answer != PRESENT);
+        self.meet();
+        let spared = |answer| answer == ASKING && fault::planted("spares_what_is_asked");
+        self.strike(hash, key, |answer| answer != PRESENT && !spared(answer));
     }
 
     /// The source does not have the key, whatever the hook has said.
@@ -124,6 +131,9 @@ impl<K: Key> Exists<K> {
     }
 
     fn strike(&self, hash: u64, key: &K, which: impl Fn(u64) -> bool) {
+        if fault::planted("notes_are_not_struck") {
+            return;
+        }
         self.notes.remove_if(hash, key, |note| {
             let mut answer = note.answer.load(order::COUNT);
             while which(answer) && answer != STRUCK {
@@ -139,22 +149,32 @@ impl<K: Key> Exists<K> {
 
     /// Nothing that was asked before says anything any more.
     pub(crate) fn forget_all(&self) {
-        self.era.fetch_add(1, order::COUNT);
+        self.era.fetch_add(1, order::exists_meet());
+    }
+
+    /// Between what was changed, or noted, before this and what is looked for, or asked, after it: of two that come
+    /// here the later one finds all that the earlier one did before.
+    fn meet(&self) {
+        self.era.fetch_add(0, order::exists_meet());
     }
 
     /// Asks the hook, and remembers what it says.
-    fn ask(&self, hash: u64, key: &K) -> Result<bool, Error> {
+    pub(crate) fn ask(&self, hash: u64, key: &K, reset: u64) -> Result<bool, Error> {
+        let early = fault::planted("asks_before_its_note").then(|| (self.ask)(key));
         let era = self.era.load(order::COUNT);
         let make = || {
             Arc::new(Note {
                 key: Hashed::new(hash, key.clone()),
                 era,
+                reset,
                 answer: AtomicU64::new(ASKING),
             })
         };
         // In place of one that says nothing any more, or that another load of the key is still asking for.
         let note = contained(|| self.notes.put_if(hash, key, |_| true, make))?;
-        let asked = contained(|| (self.ask)(key)).and_then(|asked| asked.map_err(Error::load));
+        self.meet();
+        let asked = contained(|| early.unwrap_or_else(|| (self.ask)(key)));
+        let asked = asked.and_then(|asked| asked.map_err(Error::load));
         let Ok(note) = note else { return asked };
         let answer = match (&asked, self.absent_for) {
             (Ok(true), _) => PRESENT,
@@ -199,7 +219,7 @@ impl<K: Key> Exists<K> {
 
 impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     /// Whether the key is remembered to be absent, for who has missed it.
-    pub(super) fn is_known_absent<Q>(&self, hash: u64, key: &Q) -> bool
+    pub(super) fn is_known_absent<Q>(&self, view: &View<K, V>, hash: u64, key: &Q) -> bool
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -207,7 +227,10 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let Some(exists) = &self.exists else {
             return false;
         };
-        let absent = exists.remembered(hash, key) == Some(false);
+        if !view.caching {
+            return false;
+        }
+        let absent = exists.remembered(hash, key, view.reset) == Some(false);
         Counters::add(&self.stats.exists_remembered, usize::from(absent));
         absent
     }
@@ -232,15 +255,19 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
             // The loader will not be asked either, and says why.
             return;
         };
-        let remembers = loads.store.view().caching;
+        let (remembers, reset) = {
+            let view = loads.store.view();
+            (view.caching, view.reset)
+        };
         let mut works = true;
-        self.flights.retain(|flight| {
+        for flight in std::mem::take(&mut self.flights) {
             // A cached key exists; the loader says if that has changed.
             if !works || flight.wants_reload() {
-                return true;
+                self.flights.push(flight);
+                continue;
             }
             let (hash, key) = (flight.hash(), flight.key());
-            let known = contained(|| exists.remembered(hash, key).filter(|_| remembers));
+            let known = contained(|| exists.remembered(hash, key, reset).filter(|_| remembers));
             let known = known.ok().flatten();
             let asked = match known {
                 Some(known) => {
@@ -249,22 +276,22 @@ impl<K: Key, V: Value, S: HashBuilder> Open<'_, K, V, S> {
                 }
                 None => {
                     Counters::add(&loads.stats.exists_asked, 1);
-                    exists.ask(hash, key)
+                    exists.ask(hash, key, reset)
                 }
             };
             match asked {
-                Ok(true) => true,
+                Ok(true) => self.flights.push(flight),
                 Ok(false) => {
-                    loads.conclude(flight, Outcome::Absent, number, not_in);
-                    false
+                    let end = loads.conclude(&flight, Outcome::Absent, None, number, not_in);
+                    self.count(flight, end);
                 }
                 Err(error) => {
                     works = false;
                     Counters::add(&loads.stats.exists_failed, 1);
                     loads.events.send(Event::ExistsFailed { error });
-                    true
+                    self.flights.push(flight);
                 }
             }
-        });
+        }
     }
 }

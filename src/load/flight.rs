@@ -3,7 +3,7 @@
 use std::mem::needs_drop;
 use std::time::Duration;
 
-use super::promise::Promise;
+use super::promise::{Promise, Woken};
 use super::runner::Awaited;
 use crate::contain::drop_contained;
 use crate::error::Error;
@@ -130,8 +130,13 @@ impl<K, V> Flight<K, V> {
         &self.promise
     }
 
-    /// Ends the flight and counts how, unless it has ended.
-    pub(super) fn answer(&self, answer: Answer<V>, counters: &Counters) {
+    /// Ends the flight and counts how, unless it has ended: then the answer is given back. Who waits is woken when
+    /// what is returned is dropped.
+    pub(super) fn answer(
+        &self,
+        answer: Answer<V>,
+        counters: &Counters,
+    ) -> Result<Woken, Answer<V>> {
         let counter = answer.counter(counters);
         // A bucket that closes and a load that ends may both come here. What is counted is what was
         // answered; and whoever goes on because of it must not find the flight under way.
@@ -139,10 +144,10 @@ impl<K, V> Flight<K, V> {
         if early {
             Counters::add(counter, 1);
         }
-        self.promise.answer_and(answer, || {
+        self.promise.put(answer, || {
             Counters::add(counter, usize::from(!early));
             self.runner.store(OVER, order::COUNT);
-        });
+        })
     }
 
     /// Whether the flight has its answer, or is about to.
@@ -205,43 +210,20 @@ impl<K, V> Flight<K, V> {
         before < SETTLED || fault::planted("joins_what_is_settled")
     }
 
-    /// Settles for the cached value that `look` finds, if nobody wants the key loaded in any case.
-    ///
-    /// Looks again when somebody has joined since it looked, so what is found was there after all who
-    /// wait began to. `look` is told whether it is the first look, before which nobody has to have joined.
-    pub(super) fn settle(&self, mut look: impl FnMut(bool) -> Option<V>) -> Option<V> {
-        let mut joined = 0;
-        loop {
-            if self.wants_reload() {
-                return None;
-            }
-            let found = look(joined == 0)?;
-            let settled =
-                self.joined
-                    .compare_exchange(joined, SETTLED, order::COUNT, order::flight_look());
-            match settled {
-                Err(now) if !fault::planted("looks_once") => joined = now,
-                _ => return Some(found),
-            }
-        }
+    pub(super) fn wants_saved(&self) -> bool {
+        self.save.load(order::COUNT)
     }
-}
 
-impl<K, V> Flight<K, V> {
-    /// Whether what was loaded is left unsaved, as nobody who waits wants it saved. If so, nobody joins any more.
-    pub(super) fn stays_unsaved(&self) -> bool {
-        let mut joined = 0;
-        loop {
-            if self.save.load(order::COUNT) {
-                return false;
-            }
-            let settled =
-                self.joined
-                    .compare_exchange(joined, SETTLED, order::COUNT, order::flight_look());
-            match settled {
-                Err(now) if !fault::planted("unsaved_looks_once") => joined = now,
-                _ => return true,
-            }
+    /// Settles for an answer that does for all who had `joined`, at a look before; 0 at the first. If somebody has
+    /// joined since, returns how many there are now: what they want is to be looked at, and then this is to be tried
+    /// again. Once it is settled nobody joins any more.
+    pub(super) fn settle(&self, joined: u64) -> Result<(), u64> {
+        let settled =
+            self.joined
+                .compare_exchange(joined, SETTLED, order::COUNT, order::flight_look());
+        match settled {
+            Err(now) if !fault::planted("looks_once") => Err(now),
+            _ => Ok(()),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::flight::{Answer, Flight, Keep, Plan};
 use super::queue::{Refused, Urgency};
 use super::runner::{self, Wait};
 use crate::error::{Error, ErrorKind};
+use crate::events::KeyEvent;
 use crate::fetched::{Fetched, Origin};
 use crate::store::{View, inside_a_write};
 use crate::sync::{Arc, fault};
@@ -46,7 +47,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         K: Borrow<Q>,
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
-        if view.caching && self.is_known_absent(hash, key) {
+        if self.is_known_absent(view, hash, key) {
             return Ok(Part::Absent);
         }
         if self.has_loader() {
@@ -143,6 +144,10 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         if change == 0 || flight.number() > change || fault::planted("joins_superseded") {
             return true;
         }
+        if change == view.reset && !fault::planted("joins_nobody_to_run_again") {
+            // It began before the reset, and so it runs again; nothing else has changed.
+            return true;
+        }
         // A 0 may be out of date; under the queue's lock it is not. A flight that has not begun will
         // draw its number after the change.
         let number = self.queue.settled_number(flight);
@@ -151,9 +156,12 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
 
     /// A thread inside a loader runs what is queued itself: it must not wait for a loader thread, all of
     /// which may be waiting for it.
+    ///
+    /// What a reset overtakes is not run again once `limit` has passed.
     pub(crate) fn take_over_queued<'f>(
         &self,
         flights: impl Iterator<Item = &'f Arc<Flight<K, V>>>,
+        limit: Duration,
     ) {
         if runner::current() == 0 || fault::planted("waits_inside_a_loader") {
             return;
@@ -162,6 +170,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             // The wait will find them queued, and is refused there.
             return;
         }
+        let until = self.deadline(limit);
         let mut flights = flights.peekable();
         while flights.peek().is_some() {
             let live = self.store.begin_load();
@@ -175,7 +184,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 .map(Arc::clone)
                 .collect();
             if !batch.is_empty() {
-                self.run_batch(batch, live.number());
+                self.run_batch(batch, live.number(), Some(until));
             }
         }
     }
@@ -183,7 +192,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     /// Whether all flights are over by the limit. A wait that would be for this thread itself is not
     /// begun.
     pub(crate) fn wait_over(&self, flights: &[Arc<Flight<K, V>>], limit: Duration) -> bool {
-        self.take_over_queued(flights.iter());
+        self.take_over_queued(flights.iter(), limit);
         let deadline = self.deadline(limit);
         // As in `fetch_many`, the last first.
         flights.iter().rev().all(|flight| {
@@ -205,8 +214,20 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         promise.wait(&self.clock, deadline)
     }
 
-    /// Waits for a flight.
+    /// Waits for a flight. `None` if the bucket was reset since it was answered: the caller has to ask again.
     pub(crate) fn wait(
+        &self,
+        flight: &Arc<Flight<K, V>>,
+        leads: bool,
+        deadline: Duration,
+    ) -> Option<Result<Fetched<V>, Error>> {
+        let answer = self.answer_of(flight, leads, deadline);
+        // Who has run out of time has not been answered.
+        let answered = flight.promise().is_answered();
+        (!answered || !self.is_outdated(flight)).then_some(answer)
+    }
+
+    fn answer_of(
         &self,
         flight: &Arc<Flight<K, V>>,
         leads: bool,
@@ -218,6 +239,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 let _wait = Wait::begin(Arc::clone(flight) as _)?;
                 self.answer(flight, deadline).ok_or_else(|| {
                     self.stats.timed_out();
+                    self.tell(KeyEvent::TimedOut, flight.key());
                     Error::timeout()
                 })?
             }

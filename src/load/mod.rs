@@ -4,12 +4,15 @@
 //! leads a new one ([`request`], [`join`]); a loader thread takes batches off the queue ([`worker`]), asks the
 //! user's loader, stores what it says and answers ([`batch`]).
 
+mod again;
 mod ask;
 mod batch;
+mod end;
 mod exists;
 mod flight;
 mod haste;
 mod join;
+mod own;
 mod promise;
 mod queue;
 mod request;
@@ -22,7 +25,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Error;
-use crate::events::Events;
+use crate::events::{Events, KeyEvent, KeyEvents};
 use crate::loader::{BulkLoader, Loader, Outcome};
 use crate::stats::Counters;
 use crate::store::Store;
@@ -38,7 +41,7 @@ pub(crate) use self::flight::{Flight, Keep};
 pub(crate) use self::promise::Promise;
 pub(crate) use self::request::Requested;
 pub(crate) use self::runner::Running;
-pub(crate) use self::sweep::Sweep;
+pub(crate) use self::sweep::{Sweep, Swept};
 
 /// Where values come from.
 pub(crate) enum Source<K, V> {
@@ -59,6 +62,8 @@ pub(crate) struct Loads<K: Key, V: Value, S: HashBuilder> {
     haste: Haste,
     stats: Arc<Counters>,
     events: Arc<Events>,
+    /// Who is told of what happens to keys.
+    key_events: Option<KeyEvents<K>>,
     clock: Clock,
     /// How long a value lives, if not for ever, of which the loader does not say it.
     ttl: Option<Duration>,
@@ -121,6 +126,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             haste: Haste::new(),
             stats,
             events,
+            key_events: None,
             clock,
             ttl: config.ttl,
             max_stale: config.max_stale,
@@ -138,6 +144,27 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         Self {
             refresh_filter,
             ..self
+        }
+    }
+
+    /// The same, with somebody to be told of what happens to keys.
+    pub(crate) fn observed(self, key_events: Option<KeyEvents<K>>) -> Self {
+        Self { key_events, ..self }
+    }
+
+    pub(crate) fn key_events(&self) -> Option<&KeyEvents<K>> {
+        self.key_events.as_ref()
+    }
+
+    /// Tells who observes keys.
+    #[inline]
+    pub(crate) fn tell<Q>(&self, event: KeyEvent, key: &Q)
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        if let Some(key_events) = &self.key_events {
+            key_events.tell(event, || key.to_owned());
         }
     }
 

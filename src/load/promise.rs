@@ -24,6 +24,18 @@ struct Waiters {
     tickets: u64,
 }
 
+/// Those who waited for an answer that has come.
+pub(crate) struct Woken(Vec<(u64, Waker)>);
+
+impl Drop for Woken {
+    fn drop(&mut self) {
+        // Outside the lock, and contained: a task's waker is foreign code.
+        for (_, waiter) in self.0.drain(..) {
+            let _ = contained(move || waiter.wake());
+        }
+    }
+}
+
 /// Names a waiter, so that it can withdraw.
 #[derive(Debug)]
 pub(crate) struct Waiting(u64);
@@ -45,22 +57,21 @@ impl<T> Promise<T> {
     /// The same. If this answer stands, `first` has been run before anybody can know of it; under the
     /// lock, so it is never a user's code.
     pub(crate) fn answer_and(&self, answer: T, first: impl FnOnce()) -> bool {
-        let waiting = {
-            let mut waiters = self.waiters.lock();
-            if waiters.answered && !fault::planted("answers_twice") {
-                return false;
-            }
-            first();
-            waiters.answered = true;
-            self.answer.set(answer);
-            self.answered.store(true, order::promise_answer());
-            std::mem::take(&mut waiters.waiting)
-        };
-        // Outside the lock, and contained: a task's waker is foreign code.
-        for (_, waiter) in waiting {
-            let _ = contained(move || waiter.wake());
+        self.put(answer, first).is_ok()
+    }
+
+    /// The same, where no code of the user's may run: those who wait are woken when what is returned is dropped, and
+    /// an answer that came too late is given back.
+    pub(crate) fn put(&self, answer: T, first: impl FnOnce()) -> Result<Woken, T> {
+        let mut waiters = self.waiters.lock();
+        if waiters.answered && !fault::planted("answers_twice") {
+            return Err(answer);
         }
-        true
+        first();
+        waiters.answered = true;
+        self.answer.set(answer);
+        self.answered.store(true, order::promise_answer());
+        Ok(Woken(std::mem::take(&mut waiters.waiting)))
     }
 
     pub(crate) fn peek(&self) -> Option<&T> {

@@ -4,15 +4,13 @@ use std::borrow::Borrow;
 use std::time::Duration;
 
 use super::Loads;
+use super::again::Round;
 use super::flight::{Answer, Flight, Keep, Plan};
 use super::join::{Led, Part, QUEUED, at_birth};
 use super::queue::Urgency;
-use super::runner::{self, Running};
-use crate::contain::contained;
 use crate::error::Error;
-use crate::events::Event;
+use crate::events::KeyEvent;
 use crate::fetched::{Fetched, Origin};
-use crate::loader::Outcome;
 use crate::store::{Found, Groups, LiveLoad};
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
@@ -24,25 +22,27 @@ pub(crate) struct Requested<K, V> {
 }
 
 impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
-    /// The values of many keys: hits from one view, all misses together in one request.
-    pub(crate) fn fetch_many<'q, Q>(
+    /// The values of many keys: hits from one view, all misses together in one request. Some of them may be older than
+    /// a reset.
+    pub(super) fn fetch_round<'q, Q>(
         &self,
         keys: impl Iterator<Item = &'q Q>,
-        limit: Duration,
+        (limit, until): (Duration, &mut Option<Duration>),
         keep: Keep,
-    ) -> Vec<Result<Fetched<V>, Error>>
+    ) -> Round<'q, Q, V>
     where
         K: Borrow<Q>,
         Q: std::hash::Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
     {
         let view = self.store.view();
+        let reset = view.reset;
         let mut waits = Vec::new();
         let mut answers = Vec::with_capacity(keys.size_hint().0);
         let mut led = Led {
             loads: self,
             flights: Vec::new(),
         };
-        let mut groups = Groups::new(keys, |key: &Q| self.store.hash(key));
+        let mut groups = Groups::keeping(keys, |key: &Q| self.store.hash(key));
         let mut hits = Vec::new();
         while let Some(group) = groups.next() {
             view.current.table.hits(group, &mut hits);
@@ -56,6 +56,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 let not_in = matches!(found, Found::Nothing).then_some(view.current.epoch);
                 let at = answers.len();
                 answers.push(self.part(&view, hash, key, not_in, keep).map(|part| {
+                    self.tell_part(&part, key);
                     let (flight, leads) = match part {
                         Part::Absent => return Fetched::new(None, Origin::Hit),
                         Part::Join(flight) => (flight, false),
@@ -70,17 +71,38 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 }));
             }
         }
+        let asked = groups.into_kept();
         drop(hits);
         // Not held while we wait: a view keeps what was replaced since from being freed.
         drop(view);
         led.push(Urgency::Miss);
-        self.take_over_queued(waits.iter().map(|(_, flight, _)| flight));
-        let deadline = self.deadline(limit);
-        // The last is answered last, more often than not: then this thread sleeps once.
-        for (at, flight, leads) in waits.into_iter().rev() {
-            answers[at] = self.wait(&flight, leads, deadline);
+        let mut again = Vec::new();
+        if waits.is_empty() {
+            return Round {
+                asked,
+                answers,
+                again,
+            };
         }
-        answers
+        self.take_over_queued(waits.iter().map(|(_, flight, _)| flight), limit);
+        let deadline = *until.get_or_insert_with(|| self.deadline(limit));
+        // The last is answered last, more often than not: then this thread sleeps once.
+        for (at, flight, leads) in waits.iter().rev() {
+            match self.wait(flight, *leads, deadline) {
+                Some(answer) => answers[*at] = answer,
+                None => again.push(*at),
+            }
+        }
+        // What was found was there before the reset, and who has waited is to be told what is so now.
+        if self.store.view().reset != reset && !fault::planted("keeps_hits_of_before") {
+            let mut waits = waits.iter().map(|&(at, ..)| at).peekable();
+            again.extend((0..answers.len()).filter(|at| waits.next_if_eq(at).is_none()));
+        }
+        Round {
+            asked,
+            answers,
+            again,
+        }
     }
 
     /// The values of many keys: hits from one view, and [`fetch_many`](Self::fetch_many) for the others.
@@ -96,18 +118,32 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     {
         let mut values = Vec::with_capacity(keys.size_hint().0);
         let mut missed = Vec::new();
-        let hash = |key: &Q| self.store.hash(key);
-        self.store.view().get_many(keys, hash, |key, found| {
+        let mut groups = Groups::keeping(keys, |key: &Q| self.store.hash(key));
+        let view = self.store.view();
+        let reset = view.reset;
+        view.get_many(&mut groups, |key, found| {
             if found.is_none() {
                 missed.push((values.len(), key));
             }
             values.push(found.cloned());
         });
-        if !missed.is_empty() {
-            let fetched = self.fetch_many(missed.iter().map(|&(_, key)| key), limit, keep);
-            for ((at, _), fetched) in missed.into_iter().zip(fetched) {
-                values[at] = fetched.ok().and_then(Fetched::into_value);
-            }
+        drop(view);
+        if missed.is_empty() {
+            return values;
+        }
+        let until = self.deadline(limit);
+        let keys: Vec<&Q> = missed.iter().map(|&(_, key)| key).collect();
+        let fetched = self.fetch_many(keys.into_iter(), limit, keep);
+        if self.store.view().reset != reset {
+            // What was found is of before, and who has waited is to be told what is so now.
+            let left = until.saturating_sub(self.clock.now());
+            let keys: Vec<&Q> = groups.into_kept().into_iter().map(|(_, key)| key).collect();
+            let fetched = self.fetch_many(keys.into_iter(), left, keep);
+            let value = |fetched: Result<Fetched<V>, Error>| fetched.ok()?.into_value();
+            return fetched.into_iter().map(value).collect();
+        }
+        for ((at, _), fetched) in missed.into_iter().zip(fetched) {
+            values[at] = fetched.ok().and_then(Fetched::into_value);
         }
         values
     }
@@ -124,92 +160,49 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         K: Borrow<Q>,
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let view = self.store.view();
-        let part = self.part(&view, hash, key, None, keep)?;
-        drop(view);
-        let (flight, leads) = match part {
-            Part::Absent => return Ok(Fetched::new(None, Origin::Hit)),
-            Part::Join(flight) => (flight, false),
-            Part::Lead(flight) => {
-                let mut led = Led {
-                    loads: self,
-                    flights: vec![Arc::clone(&flight)],
-                };
-                led.push(Urgency::Miss);
-                (flight, true)
+        let mut until = None;
+        loop {
+            let view = self.store.view();
+            if let Some(known) = self.known_again(&view, hash, key, until) {
+                return known;
             }
-        };
-        self.take_over_queued(std::iter::once(&flight));
-        self.wait(&flight, leads, self.deadline(limit))
-    }
-
-    /// The same with a loader of the caller's, which runs on this thread if this call leads.
-    pub(crate) fn fetch_with<Q>(
-        &self,
-        hash: u64,
-        key: &Q,
-        limit: Duration,
-        keep: Keep,
-        load: impl FnOnce(&K) -> Outcome<V>,
-    ) -> Result<Fetched<V>, Error>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ToOwned<Owned = K> + ?Sized,
-    {
-        // Entered first, so that the flight is ours from its birth: another loader that wants the key
-        // must not run it in our place, with the bucket's loader.
-        let running = Running::enter()?;
-        let view = self.store.view();
-        let plan = Plan {
-            reload: false,
-            runner: at_birth(runner::current()),
-            not_in: None,
-            keep,
-        };
-        let part = self.any_part(&view, hash, key, &plan)?;
-        drop(view);
-        let flight = match part {
-            Part::Join(flight) => {
-                drop(running);
-                self.take_over_queued(std::iter::once(&flight));
-                return self.wait(&flight, false, self.deadline(limit));
+            let part = self.part(&view, hash, key, None, keep)?;
+            drop(view);
+            if until.is_none() {
+                self.tell_part(&part, key);
             }
-            Part::Lead(flight) => flight,
-            Part::Absent => return Ok(Fetched::new(None, Origin::Hit)),
-        };
-        // Until it is concluded below, whatever happens.
-        let guard = Led {
-            loads: self,
-            flights: vec![Arc::clone(&flight)],
-        };
-        let mut live = None;
-        let open = self.queue.begin_unqueued(&[Arc::clone(&flight)], || {
-            live.insert(self.store.begin_load()).number()
-        });
-        if !open {
-            if !fault::planted("closed_unanswered") {
-                self.end(&flight, Answer::Failed(Error::closed()));
-            }
-        } else if let Some(value) = flight.settle(|_| self.store.view().value(hash, key)) {
-            self.end(&flight, Answer::Hit(value));
-        } else {
-            self.stats.batch(1);
-            match contained(|| load(flight.key())) {
-                Ok(outcome) => {
-                    self.conclude(&flight, outcome, flight.number(), None);
+            let (flight, leads) = match part {
+                Part::Absent => return Ok(Fetched::new(None, Origin::Hit)),
+                Part::Join(flight) => (flight, false),
+                Part::Lead(flight) => {
+                    let mut led = Led {
+                        loads: self,
+                        flights: vec![Arc::clone(&flight)],
+                    };
+                    led.push(Urgency::Miss);
+                    (flight, true)
                 }
-                Err(error) => {
-                    self.events.send(Event::LoadFailed {
-                        keys: 1,
-                        error: error.clone(),
-                    });
-                    self.end(&flight, Answer::Failed(error));
-                }
+            };
+            self.take_over_queued(std::iter::once(&flight), limit);
+            let until = *until.get_or_insert_with(|| self.deadline(limit));
+            if let Some(answer) = self.wait(&flight, leads, until) {
+                return answer;
             }
         }
-        guard.disarm();
-        drop((live, running));
-        self.wait(&flight, true, self.deadline(limit))
+    }
+
+    /// Tells what a call that has missed a key is about to do.
+    pub(super) fn tell_part<Q>(&self, part: &Part<K, V>, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        let event = match part {
+            Part::Lead(_) => KeyEvent::Missed,
+            Part::Join(_) => KeyEvent::Blocked,
+            Part::Absent => KeyEvent::Absent,
+        };
+        self.tell(event, key);
     }
 
     /// Wants keys loaded, and returns at once. Cached keys are reloaded.
@@ -235,7 +228,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             let hash = self.store.hash(&key);
             let found = view.look(hash, &key);
             let cached = found.value().is_some();
-            if !cached && view.caching && self.is_known_absent(hash, &key) {
+            if !cached && self.is_known_absent(&view, hash, &key) {
                 continue;
             }
             let plan = Plan {

@@ -9,8 +9,26 @@ use crate::sync::{Arc, Mutex};
 /// queue and never stands in a miss's way for longer than one batch.
 pub(crate) struct Sweep<K> {
     state: Mutex<State<K>>,
-    /// Answered with how many keys failed, when the last piece is done.
-    done: Promise<usize>,
+    /// How many there were.
+    keys: usize,
+    /// Answered when the last piece is done.
+    done: Promise<Swept>,
+}
+
+/// How a sweep went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Swept {
+    /// How many keys there were to reload.
+    pub(crate) keys: usize,
+    /// How many of them failed.
+    pub(crate) failed: usize,
+}
+
+impl Swept {
+    /// Whether there were keys, and each of them failed.
+    pub(crate) fn is_lost(self) -> bool {
+        self.failed > 0 && self.failed >= self.keys
+    }
 }
 
 struct State<K> {
@@ -21,6 +39,7 @@ struct State<K> {
 
 impl<K> Sweep<K> {
     pub(crate) fn new(keys: Vec<K>) -> Arc<Self> {
+        let count = keys.len();
         let state = State {
             left: keys.into_iter(),
             under_way: 0,
@@ -28,6 +47,7 @@ impl<K> Sweep<K> {
         };
         Arc::new(Self {
             state: Mutex::new(state),
+            keys: count,
             done: Promise::new(),
         })
     }
@@ -50,7 +70,7 @@ impl<K> Sweep<K> {
             state.failed += failed;
             (state.left.len() == 0 && state.under_way == 0).then_some(state.failed)
         };
-        over.is_some_and(|failed| self.done.answer(failed))
+        over.is_some_and(|failed| self.answer(failed))
     }
 
     /// Ends the sweep before its end.
@@ -62,16 +82,21 @@ impl<K> Sweep<K> {
                 state.failed,
             )
         };
-        self.done.answer(failed);
+        self.answer(failed);
         // Keys are dropped here, where no lock is held.
         drop(left);
+    }
+
+    fn answer(&self, failed: usize) -> bool {
+        let keys = self.keys;
+        self.done.answer(Swept { keys, failed })
     }
 
     pub(crate) fn is_exhausted(&self) -> bool {
         self.state.lock().left.len() == 0
     }
 
-    pub(crate) fn promise(&self) -> &Promise<usize> {
+    pub(crate) fn promise(&self) -> &Promise<Swept> {
         &self.done
     }
 }

@@ -33,7 +33,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         match next {
             Next::Batch(flights) => {
                 let number = live.as_ref().map_or(0, |live| live.number());
-                self.run_batch(flights, number);
+                self.run_batch(flights, number, None);
             }
             Next::Sweep(sweep) => {
                 let keys = sweep.take(self.queue.batch_size());
@@ -60,7 +60,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             Ok(Reloads {
                 flights,
                 live: Some(live),
-            }) => self.run_batch(flights, live.number()),
+            }) => self.run_batch(flights, live.number(), None),
             Ok(_) => 0,
             Err(_) => {
                 let live = self.store.begin_load();

@@ -247,14 +247,14 @@ impl Kit {
     pub(super) fn fetch_with(
         &self,
         key: u8,
-        load: impl FnOnce(&u8) -> Outcome<u64>,
+        mut load: impl FnMut(&u8) -> Outcome<u64>,
     ) -> Result<Fetched<u64>, Error> {
         let load = |key: &u8| {
             let _inside = Inside::enter(&self.source, *key);
             load(key)
         };
         self.loads
-            .fetch_with(hash(key), &key, LONG, Keep::USUAL, load)
+            .fetch_with(hash(key), &key, LONG, Keep::USUAL, |key| load(key).into())
     }
 
     pub(super) fn request(&self, keys: &[u8]) -> Requested<u8, u64> {
@@ -263,7 +263,8 @@ impl Kit {
 
     pub(super) fn wait(&self, flight: &KitFlight, limit: Duration) -> Result<Fetched<u64>, Error> {
         let deadline = self.loads.deadline(limit);
-        self.loads.wait(flight, false, deadline)
+        let answer = self.loads.wait(flight, false, deadline);
+        answer.expect("answered before a reset")
     }
 
     /// Has the loader threads reload these keys.
@@ -274,7 +275,7 @@ impl Kit {
     }
 
     pub(super) fn peek(&self, key: u8) -> Option<u64> {
-        self.store.peek(self.store.place(), hash(key), &key)
+        Store::peek(&self.store.place(), || &*self.store, hash(key), &key)
     }
 
     pub(super) fn set(&self, key: u8, value: u64) {

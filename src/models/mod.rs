@@ -10,6 +10,8 @@ mod ledger;
 #[cfg(larder_loom)]
 mod load_end;
 #[cfg(larder_loom)]
+mod load_exists;
+#[cfg(larder_loom)]
 mod load_flight;
 #[cfg(any(larder_loom, larder_shuttle))]
 mod load_kit;
@@ -21,6 +23,8 @@ mod load_promise;
 mod load_queue;
 #[cfg(larder_loom)]
 mod load_refresh;
+#[cfg(larder_loom)]
+mod load_reset;
 #[cfg(larder_loom)]
 mod publishers;
 #[cfg(larder_loom)]
@@ -40,6 +44,10 @@ mod store_conditional;
 #[cfg(larder_loom)]
 mod store_cuts;
 #[cfg(larder_loom)]
+mod store_dead;
+#[cfg(larder_loom)]
+mod store_derived;
+#[cfg(larder_loom)]
 mod store_expiry;
 #[cfg(larder_loom)]
 mod store_loads;
@@ -47,6 +55,8 @@ mod store_loads;
 mod store_reads;
 #[cfg(larder_loom)]
 mod store_stale;
+#[cfg(larder_loom)]
+mod store_switch;
 #[cfg(larder_loom)]
 mod store_touch;
 #[cfg(larder_loom)]

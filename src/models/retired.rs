@@ -116,7 +116,7 @@ fn tables_are_not_freed_or_kept_by_a_peek() {
     });
     run_model(
         "tables_are_not_freed_or_kept_by_a_peek",
-        200_000,
+        10_000,
         move || {
             slots_in_use::set(true);
             model();

@@ -1,11 +1,15 @@
 //! Schedules of whole buckets, as users have them: built by the builder, with all their threads.
 
+use std::sync::atomic::{AtomicU64 as Unseen, Ordering::SeqCst};
 use std::time::Duration;
 
 use super::load_kit::Touchy;
 use super::shuttle_support::{KEYS, Seen, Truth, answered, draw, run_schedules};
 use crate::error::{BoxError, Error, ErrorKind};
-use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{
+    Arc,
+    thread::{self, JoinHandle},
+};
 use crate::{Bucket, Builder, ManualClock};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -264,5 +268,65 @@ fn bucket_ended_by_its_loader() {
         drop(bucket);
         assert!(ticket.wait(LONG));
         other.join().unwrap();
+    });
+}
+
+/// Everybody resets, to one version or another, while others load, in whichever way. Nobody is told what is older than
+/// the version that they knew when they asked; and the highest version stays.
+#[test]
+fn bucket_reset_by_everybody() {
+    run_schedules("bucket_reset_by_everybody", || {
+        // The version that the source is of by now.
+        let source = Arc::new(Unseen::new(0));
+        let (time, asked) = (ManualClock::new(), Arc::clone(&source));
+        let bucket = builder(&time)
+            .bulk_load(move |keys: &[u8]| {
+                let version = asked.load(SeqCst);
+                let answers = keys.iter().map(|&key| (key, version));
+                Ok::<_, BoxError>(answers.collect::<Vec<_>>())
+            })
+            .build()
+            .unwrap();
+        let mut users = Vec::new();
+        for _ in 0..4 {
+            let (bucket, source) = (bucket.clone(), Arc::clone(&source));
+            users.push(thread::spawn(move || {
+                for _ in 0..3 {
+                    let (key, other) = (draw(KEYS), draw(KEYS));
+                    let known = bucket.version();
+                    let found = match draw(6) {
+                        0 => vec![bucket.peek(&key)],
+                        1 => vec![bucket.get(&key)],
+                        2 => bucket.get_many(&[key, other]),
+                        3 => {
+                            assert!(bucket.request_load([key, other]).wait(LONG));
+                            vec![bucket.peek(&key)]
+                        }
+                        4 => {
+                            let own = |_: &u8| Ok::<_, BoxError>(source.load(SeqCst));
+                            let fetched = bucket.call().fetch_with(&key, own).unwrap();
+                            vec![fetched.into_value()]
+                        }
+                        _ => {
+                            let version = known + 1 + u64::from(draw(2));
+                            source.fetch_max(version, SeqCst);
+                            bucket.reset(version).unwrap();
+                            assert!(bucket.version() >= version);
+                            Vec::new()
+                        }
+                    };
+                    let oldest = found.into_iter().flatten().min();
+                    assert!(
+                        oldest.is_none_or(|oldest| oldest >= known),
+                        "{oldest:?} of {known}"
+                    );
+                }
+            }));
+        }
+        join(users);
+        assert_eq!(bucket.version(), source.load(SeqCst));
+        let stats = bucket.stats();
+        assert_eq!((stats.queued, stats.loading), (0, 0), "{stats:?}");
+        bucket.shutdown();
     });
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::support::{Data, PlainHasher, run_model, spawn};
+use super::support::{Data, Plain, run_model, spawn};
 use crate::clock::{Idle, ManualClock};
-use crate::store::Store;
 use crate::store::fold::Folder;
+use crate::store::{Store, Terms};
 use crate::sync::Arc;
 use crate::table::Table;
 
@@ -17,9 +17,11 @@ const TICK: Duration = Duration::from_nanos(1);
 /// A store whose snapshot, or whose overlay, holds a value of key 1 that is idle in a tick.
 fn nearly_idle(folded: bool) -> (Arc<Data>, Folder<u8, u8>, ManualClock) {
     let time = ManualClock::new();
-    let hasher = std::hash::BuildHasherDefault::<PlainHasher>::default();
-    let idle = Some(Idle::after(IDLE));
-    let store = Store::holding(Table::empty(), hasher, time.clock(), None, idle);
+    let terms = Terms {
+        idle: Some(Idle::after(IDLE)),
+        ..Terms::default()
+    };
+    let store = Store::holding(Table::empty(), 0, Plain::default(), time.clock(), terms);
     let data = Arc::new(Data(Arc::new(store)));
     let mut folder = Folder::new();
     data.set(1, 10);

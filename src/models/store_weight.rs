@@ -1,9 +1,9 @@
 //! The weight limit: what is used is what is held, and no two writers pass the limit together. Values are weights.
 
-use super::support::{Data, PlainHasher, run_model, spawn};
+use super::support::{Data, Plain, run_model, spawn};
 use crate::clock::Clock;
 use crate::store::fold::Folder;
-use crate::store::{Installed, Limits, Store};
+use crate::store::{Installed, Limits, Store, Terms};
 use crate::sync::Arc;
 use crate::table::Table;
 
@@ -12,8 +12,11 @@ const LIMIT: u64 = 10;
 /// A store with a limit whose snapshot holds `pairs`, with something to fold that weighs nothing.
 fn limited<const N: usize>(pairs: [(u8, u8); N]) -> (Arc<Data>, Folder<u8, u8>) {
     let limits = Limits::new(LIMIT, Some(Box::new(|_, &value| u64::from(value))), false);
-    let hasher = std::hash::BuildHasherDefault::<PlainHasher>::default();
-    let store = Store::holding(Table::empty(), hasher, Clock::system(), Some(limits), None);
+    let terms = Terms {
+        limits: Some(limits),
+        ..Terms::default()
+    };
+    let store = Store::holding(Table::empty(), 0, Plain::default(), Clock::system(), terms);
     let data = Arc::new(Data(Arc::new(store)));
     let mut folder = Folder::new();
     for (key, value) in pairs {

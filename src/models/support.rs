@@ -114,7 +114,7 @@ impl<V: crate::Value> Data<V> {
     }
 
     pub(super) fn peek(&self, key: u8) -> Option<V> {
-        self.0.peek(self.0.place(), self.hash(key), &key)
+        Store::peek(&self.0.place(), || &*self.0, self.hash(key), &key)
     }
 
     pub(super) fn set(&self, key: u8, value: V) {

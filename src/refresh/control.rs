@@ -2,14 +2,14 @@
 
 use crate::error::Error;
 use crate::load::Promise;
+use crate::store::Built;
 use crate::sync::{Arc, Mutex, Parker, fault};
-use crate::table::Table;
 
 /// An answer that comes later.
 pub(crate) type Reply<T> = Arc<Promise<Result<T, Error>>>;
 
-/// A dataset, built into a table, or why there is none.
-pub(crate) type Fetched<K, V> = Result<Table<K, V>, Error>;
+/// A dataset, ready to be published, or why there is none.
+pub(crate) type Fetched<K, V> = Result<Built<K, V>, Error>;
 
 /// Requests to the refresher, and the bell that wakes it.
 pub(crate) struct Control<K, V> {
@@ -22,6 +22,7 @@ pub(crate) struct Requests<K, V> {
     pub(crate) publish: Vec<Reply<u64>>,
     pub(crate) clear: Vec<Reply<u64>>,
     pub(crate) switch: Switch,
+    pub(crate) reset: ResetTo,
     pub(crate) refresh: Vec<Reply<()>>,
     /// A dataset that has been fetched, or why not, and the number of the fetch.
     pub(crate) dataset: Option<(u64, Fetched<K, V>)>,
@@ -38,12 +39,20 @@ pub(crate) struct Switch {
     pub(crate) asked: Vec<Reply<u64>>,
 }
 
+/// The version that the bucket is to be reset to.
+#[derive(Default)]
+pub(crate) struct ResetTo {
+    pub(crate) version: u64,
+    pub(crate) asked: Vec<Reply<u64>>,
+}
+
 impl<K, V> Default for Requests<K, V> {
     fn default() -> Self {
         Self {
             publish: Vec::new(),
             clear: Vec::new(),
             switch: Switch::default(),
+            reset: ResetTo::default(),
             refresh: Vec::new(),
             dataset: None,
             stop: false,
@@ -99,6 +108,10 @@ impl<K, V> Control<K, V> {
         let taken = std::mem::take(&mut *requests);
         requests.stop = stop;
         Requests { stop, ..taken }
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.requests.lock().stop
     }
 
     /// No more requests; those that wait are answered by the refresher.

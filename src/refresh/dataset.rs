@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use super::Validators;
-use super::control::Control;
+use super::control::{Control, Fetched};
+use super::derive::{Arrivals, Deriver};
+use super::{Dataset, Validators};
 use crate::clock::Deadline;
 use crate::contain::contained;
 use crate::error::Error;
 use crate::load::Running;
 use crate::loader::DatasetLoader;
-use crate::store::Store;
+use crate::store::{Built, Store};
 use crate::sync::{Arc, Mutex, Parker, atomic::AtomicBool, order};
 use crate::table::Table;
 use crate::{HashBuilder, Key, Value};
@@ -19,6 +20,8 @@ use crate::{HashBuilder, Key, Value};
 pub(crate) struct Fetcher<K, V> {
     loader: Box<dyn DatasetLoader<K, V>>,
     validators: Validators<K, V>,
+    /// What is derived from each dataset.
+    derivers: Vec<Deriver<K, V>>,
     /// A dataset has been published.
     published: AtomicBool,
     /// How long its values live, if not for ever.
@@ -43,11 +46,17 @@ impl<K: Key, V: Value> Fetcher<K, V> {
         Self {
             loader,
             validators,
+            derivers: Vec::new(),
             published: AtomicBool::new(false),
             ttl,
             job: Mutex::default(),
             parker: Parker::new(),
         }
+    }
+
+    pub(crate) fn deriving(mut self, derivers: Vec<Deriver<K, V>>) -> Self {
+        self.derivers = derivers;
+        self
     }
 
     /// Wants the dataset fetched. It will be delivered to the refresher under this number.
@@ -83,19 +92,27 @@ impl<K: Key, V: Value> Fetcher<K, V> {
         }
     }
 
-    fn fetch<S: HashBuilder>(&self, store: &Store<K, V, S>) -> Result<Table<K, V>, Error> {
+    fn fetch<S: HashBuilder>(&self, store: &Store<K, V, S>) -> Fetched<K, V> {
         // A dataset loader may call its bucket like any other loader.
         let _running = Running::enter()?;
         contained(|| {
             let pairs = self.loader.load_all().map_err(Error::load)?;
+            let mut arrivals = Arrivals::new(&self.derivers);
+            let pairs = pairs.inspect(|(key, _)| arrivals.note(key));
             let table = Table::from_pairs(pairs, |key| store.hash(key));
-            self.validators.check(&table, self.previous(store))?;
+            self.validators.check(&Dataset {
+                table: &table,
+                pairs: arrivals.count,
+                previous: self.previous(store),
+            })?;
             let table = match store.limits() {
                 None => table,
                 Some(limits) => check_weight(limits.weighed_all(table), limits.limit)?,
             };
+            let derived = arrivals.derive(&self.derivers, &table, store.hasher())?;
             let clock = store.clock();
-            Ok(table.until(Deadline::of(clock, self.ttl), clock))
+            let table = table.until(Deadline::of(clock, self.ttl), clock);
+            Ok(Built { table, derived })
         })?
     }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::control::Control;
 use crate::clock::{Clock, Deadline};
-use crate::contain::contained;
+use crate::config::Config;
+use crate::contain::{contained, drop_contained};
 use crate::dump::{Dump, DumpError, DumpReport, Facts};
 use crate::events::{Event, Events};
 use crate::load::Promise;
@@ -28,6 +29,8 @@ pub(crate) struct Dumper<K, V> {
     state: Mutex<State>,
     parker: Arc<Parker>,
     loaded: Option<DumpReport>,
+    /// What is in the file was not loaded, as it is of a lower version.
+    outdated: bool,
 }
 
 #[derive(Default)]
@@ -39,11 +42,11 @@ struct State {
 }
 
 impl<K: Key, V: Value> Dumper<K, V> {
-    /// Reads the dump, and returns what was in it, if there was one. One that is refused, or cannot be read, is
-    /// reported.
+    /// Reads the dump, and returns what was in it, if there was one, and not of a lower version than the bucket is to
+    /// begin with. One that is refused, or cannot be read, is reported.
     pub(crate) fn open<S: HashBuilder>(
         dump: Box<dyn Dump<K, V>>,
-        delay: Duration,
+        config: &Config,
         hasher: &S,
         clock: &Clock,
         (stats, events): (&Counters, &Events),
@@ -65,7 +68,12 @@ impl<K: Key, V: Value> Dumper<K, V> {
             });
             built.transpose().map_err(|panic| dump.panicked(panic))
         });
+        let mut outdated = false;
         match read {
+            Ok(Some((read, report))) if report.version < config.version => {
+                drop_contained(read);
+                outdated = true;
+            }
             Ok(Some((read, report))) => {
                 table = Some(read);
                 loaded = Some(report);
@@ -78,7 +86,8 @@ impl<K: Key, V: Value> Dumper<K, V> {
         }
         let dumper = Self {
             dump,
-            delay,
+            delay: config.dump_delay,
+            outdated,
             state: Mutex::default(),
             parker: Parker::new(),
             loaded,
@@ -133,7 +142,7 @@ impl<K: Key, V: Value> Dumper<K, V> {
         let mut dumped = {
             let current = &store.view().current;
             // What it was begun with otherwise is in no file yet.
-            let is_in_file = self.loaded.is_some() || current.table.is_empty();
+            let is_in_file = self.loaded.is_some() || (current.table.is_empty() && !self.outdated);
             is_in_file.then_some(current.epoch)
         };
         // Nobody rings for a publication: a look at the epoch now and then is all that it takes.
@@ -184,15 +193,27 @@ impl<K: Key, V: Value> Dumper<K, V> {
             // Never later than it is: what is left of a millisecond is dropped.
             Some(wall.saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)))
         };
-        let facts = Facts {
+        // Their number comes first, so where it is to be asked of each whether it lives, it is asked now.
+        let living: Option<Vec<_>> = store.is_guarded().then(|| {
+            let lives = |&(key, value, _): &(_, _, _)| store.lives(key, value);
+            table.entries_at(now).filter(lives).collect()
+        });
+        let facts = |entries: usize| Facts {
             created_ms: wall,
-            version: 0,
-            entries: table.len_at(now) as u64,
+            version: current.version,
+            entries: entries as u64,
         };
-        let mut entries = table
-            .entries_at(now)
-            .map(|(key, value, deadline)| (key, value, deadline_ms(deadline)));
-        let written = self.dump.save(facts, &mut entries);
+        let at = |(key, value, deadline)| (key, value, deadline_ms(deadline));
+        let written = match living {
+            None => {
+                let mut entries = table.entries_at(now).map(at);
+                self.dump.save(facts(table.len_at(now)), &mut entries)
+            }
+            Some(living) => {
+                let facts = facts(living.len());
+                self.dump.save(facts, &mut living.into_iter().map(at))
+            }
+        };
         match &written {
             Ok(_) => Counters::add(&stats.dumps, 1),
             Err(error) => {

@@ -6,13 +6,19 @@
 
 pub(crate) mod control;
 pub(crate) mod dataset;
+mod derive;
 #[cfg(feature = "dump")]
 pub(crate) mod dumps;
+mod liveness;
+mod reset;
 mod schedule;
 mod stale;
 mod validate;
 mod whole;
 pub(crate) mod worker;
 
+pub(crate) use self::derive::Deriver;
+pub use self::reset::Reset;
+pub(crate) use self::reset::{OnReset, Parts, Resets};
 pub use self::validate::Dataset;
 pub(crate) use self::validate::{Validate, Validators};

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-/// The interval from the end of one refresh to the start of the next.
+/// The interval from the end of one refresh to the start of the next, and the wait after one that failed.
 #[derive(Clone, Debug)]
 pub(super) struct Schedule {
     every: Option<Duration>,
+    /// The wait after the first failure, and the longest.
+    retry: Option<(Duration, Duration)>,
+    /// How many have failed since one that did not.
+    failures: u32,
     jitter: f64,
     random: u64,
 }
@@ -15,17 +19,40 @@ impl Schedule {
     pub(super) fn new(every: Option<Duration>, jitter: f64, seed: u64) -> Self {
         Self {
             every,
+            retry: None,
+            failures: 0,
             jitter,
             random: seed | 1,
         }
     }
 
+    /// After a failure, waits these times and not the interval.
+    pub(super) fn retrying(mut self, retry: Option<(Duration, Duration)>) -> Self {
+        self.retry = retry;
+        self
+    }
+
     /// When to refresh next, if a refresh ended at `end`: after the interval, and a random part of the
     /// jitter's share of it.
     pub(super) fn after(&mut self, end: Duration) -> Option<Duration> {
+        self.failures = 0;
         let every = self.every?;
-        let late = every.mul_f64(self.jitter * self.draw());
-        Some(end.saturating_add(every).saturating_add(late))
+        Some(self.late(end, every))
+    }
+
+    /// The same if it failed: after a wait that doubles from failure to failure.
+    pub(super) fn after_failure(&mut self, end: Duration) -> Option<Duration> {
+        let Some((first, most)) = self.retry else {
+            return self.after(end);
+        };
+        let times = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
+        self.failures = self.failures.saturating_add(1);
+        Some(self.late(end, first.saturating_mul(times).min(most)))
+    }
+
+    fn late(&mut self, end: Duration, wait: Duration) -> Duration {
+        let late = wait.mul_f64(self.jitter * self.draw());
+        end.saturating_add(wait).saturating_add(late)
     }
 
     /// Uniform in 0..1: xorshift64 (Marsaglia 2003), whose quality is ample for spreading timers.
@@ -75,6 +102,46 @@ mod tests {
             Schedule::new(Some(SECOND), 0.0, 7).after(SECOND),
             Some(2 * SECOND)
         );
+    }
+
+    #[test]
+    fn waits_after_failures_double_up_to_the_longest_and_begin_anew_after_a_success() {
+        let waits = |schedule: &mut Schedule, failures: usize| {
+            let wait = |_| schedule.after_failure(5 * SECOND).unwrap() - 5 * SECOND;
+            (0..failures).map(wait).collect::<Vec<_>>()
+        };
+        for every in [None, Some(SECOND / 2), Some(10 * SECOND)] {
+            let mut schedule = Schedule::new(every, 0.0, 7).retrying(Some((SECOND, 6 * SECOND)));
+            for _ in 0..2 {
+                assert_eq!(
+                    waits(&mut schedule, 5),
+                    [1, 2, 4, 6, 6].map(|times| times * SECOND)
+                );
+                assert_eq!(schedule.after(SECOND), every.map(|every| SECOND + every));
+            }
+            // Whatever is doubled, nothing overflows.
+            let last = waits(&mut schedule, 100).pop();
+            assert_eq!(last, Some(6 * SECOND));
+        }
+        let mut schedule = Schedule::new(None, 0.0, 7).retrying(Some((SECOND, Duration::MAX)));
+        assert_eq!(waits(&mut schedule, 40)[31], SECOND * (1 << 31));
+        // Without waits of its own a failure is followed by the interval.
+        let mut schedule = Schedule::new(Some(10 * SECOND), 0.0, 7);
+        assert_eq!(waits(&mut schedule, 2), [10 * SECOND; 2]);
+        assert_eq!(Schedule::new(None, 0.0, 7).after_failure(SECOND), None);
+    }
+
+    #[test]
+    fn jitter_only_delays_the_wait_after_a_failure_by_its_share_of_it() {
+        let mut seen = Vec::new();
+        let mut schedule = Schedule::new(None, 0.5, 7).retrying(Some((2 * SECOND, 2 * SECOND)));
+        for _ in 0..1000 {
+            let due = schedule.after_failure(SECOND).unwrap();
+            assert!((3 * SECOND..=4 * SECOND).contains(&due), "{due:?}");
+            seen.push(due);
+        }
+        seen.dedup();
+        assert!(seen.len() > 900, "jitter is random");
     }
 
     #[test]

@@ -8,8 +8,10 @@ use crate::table::Table;
 /// A dataset that has been fetched and is not published yet, as a
 /// [validator](crate::Builder::validate_dataset) sees it.
 pub struct Dataset<'a, K, V> {
-    table: &'a Table<K, V>,
-    previous: Option<usize>,
+    pub(super) table: &'a Table<K, V>,
+    /// How many pairs the loader brought.
+    pub(super) pairs: usize,
+    pub(super) previous: Option<usize>,
 }
 
 impl<'a, K, V> Dataset<'a, K, V> {
@@ -23,6 +25,29 @@ impl<'a, K, V> Dataset<'a, K, V> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many of the pairs that the loader brought do not count, as their keys came again after them. More than none
+    /// is often the sign of a wrong key.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use larder::{Dataset, ErrorKind};
+    ///
+    /// let names = larder::Bucket::<usize, &str>::builder("names")
+    ///     .dataset(|| Ok::<_, std::io::Error>(["ann", "bob"]), |name| name.len())
+    ///     .validate_dataset(|names: &Dataset<usize, &str>| match names.repeated() {
+    ///         0 => Ok(()),
+    ///         repeated => Err(format!("{repeated} keys came again")),
+    ///     })
+    ///     .build()?;
+    /// let refused = names.refresh().wait(Duration::from_secs(5)).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Refused);
+    /// # Ok::<(), larder::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn repeated(&self) -> usize {
+        self.pairs.saturating_sub(self.len())
     }
 
     /// How many keys the bucket has now: of the last dataset, and of what was written and loaded since. `None` for
@@ -42,6 +67,7 @@ impl<K, V> fmt::Debug for Dataset<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dataset")
             .field("len", &self.len())
+            .field("repeated", &self.repeated())
             .field("previous", &self.previous)
             .finish_non_exhaustive()
     }
@@ -76,8 +102,8 @@ impl<K, V> Validators<K, V> {
     /// # Panics
     ///
     /// If one of the user's does.
-    pub(super) fn check(&self, table: &Table<K, V>, previous: Option<usize>) -> Result<(), Error> {
-        let count = table.len();
+    pub(super) fn check(&self, dataset: &Dataset<'_, K, V>) -> Result<(), Error> {
+        let (count, previous) = (dataset.len(), dataset.previous);
         if let Some(least) = self.min_count
             && count < least
         {
@@ -92,10 +118,9 @@ impl<K, V> Validators<K, V> {
             );
             return Err(Error::refused(why.into()));
         }
-        let dataset = Dataset { table, previous };
         self.own
             .iter()
-            .try_for_each(|own| own(&dataset))
+            .try_for_each(|own| own(dataset))
             .map_err(Error::refused)
     }
 }

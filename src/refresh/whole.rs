@@ -1,6 +1,6 @@
-//! The bucket as a whole: emptied, and switched off and on.
+//! The bucket as a whole: emptied, reset, and switched off and on.
 
-use super::control::{Reply, Switch};
+use super::control::{Reply, ResetTo, Switch};
 use super::worker::{Refresh, Refresher, answer_all};
 use crate::error::Error;
 use crate::stats::Counters;
@@ -24,6 +24,22 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             Ok(self.store.view().current.epoch)
         };
         answer_all(switch.asked, &done);
+    }
+
+    /// Gives the bucket a version, emptied, unless it has that or a higher one.
+    pub(super) fn reset(&mut self, to: ResetTo) {
+        if to.asked.is_empty() {
+            return;
+        }
+        let current = self.store.load_view();
+        let done = if to.version > current.current.version {
+            drop(current);
+            Counters::add(&self.stats.resets, 1);
+            self.empty(|this| this.folder.reset(&this.store, to.version))
+        } else {
+            Ok(current.current.epoch)
+        };
+        answer_all(to.asked, &done);
     }
 
     fn empty(&mut self, how: impl FnOnce(&mut Self) -> u64) -> Result<u64, Error> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::control::{Control, Reply, Requests};
+use super::control::{Control, Fetched, Reply, Requests};
 use super::dataset::Fetcher;
 use super::schedule::{Schedule, quiet_fold_due};
 use crate::clock::Clock;
@@ -10,12 +10,11 @@ use crate::config::Config;
 use crate::contain::contained;
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, Events};
-use crate::load::{Loads, Sweep};
+use crate::load::{Loads, Sweep, Swept};
 use crate::stats::Counters;
 use crate::store::Store;
 use crate::store::fold::Folder;
 use crate::sync::{Arc, fault};
-use crate::table::Table;
 use crate::{HashBuilder, Key, Value};
 
 /// How often replaced tables are looked at that a reader or a snapshot still holds.
@@ -79,7 +78,8 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         config: &Config,
     ) -> Self {
         let seed = store.hasher().hash_one(crate::sync::unique());
-        let mut schedule = Schedule::new(config.refresh_every, config.refresh_jitter, seed);
+        let mut schedule = Schedule::new(config.refresh_every, config.refresh_jitter, seed)
+            .retrying(config.refresh_retry);
         let now = clock.now();
         let mut folder = Folder::new();
         if config.max_stale.is_some() {
@@ -123,11 +123,14 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             self.stop(requests);
             return false;
         }
+        self.reset(requests.reset);
         self.clear(requests.clear);
         self.switch(requests.switch);
         if let Some((fetch, dataset)) = requests.dataset {
             self.end_dataset(fetch, dataset);
         }
+        // Before the fold, which gives what was found another place.
+        self.bury_dead();
         // After a dataset that may end it, and before the fold of who asks for a snapshot of now.
         self.take_out_stale();
         self.fold_if_due(requests.publish);
@@ -227,20 +230,20 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
                     self.refresh = Refresh::Dataset { fetch, asked };
                     fetcher.want(fetch);
                 }
-                Err(error) => self.end_refresh(asked, Err(error), 0),
+                Err(error) => self.end_refresh(asked, Err(error), Swept::default()),
             }
         } else if self.loads.has_loader() {
             match self.contained(Self::begin_sweep) {
                 Ok(Some(sweep)) => self.refresh = Refresh::Sweep { sweep, asked },
-                Ok(None) => self.end_refresh(asked, Ok(()), 0),
-                Err(error) => self.end_refresh(asked, Err(error), 0),
+                Ok(None) => self.end_refresh(asked, Ok(()), Swept::default()),
+                Err(error) => self.end_refresh(asked, Err(error), Swept::default()),
             }
         } else {
             let error = Error::new(
                 ErrorKind::NoLoader,
                 "the bucket has no loader to refresh from",
             );
-            self.end_refresh(asked, Err(error), 0);
+            self.end_refresh(asked, Err(error), Swept::default());
         }
     }
 
@@ -276,15 +279,15 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         let Refresh::Sweep { sweep, .. } = &self.refresh else {
             return;
         };
-        let Some(&failed) = sweep.promise().peek() else {
+        let Some(&swept) = sweep.promise().peek() else {
             return;
         };
         if let Refresh::Sweep { asked, .. } = std::mem::replace(&mut self.refresh, Refresh::None) {
-            self.end_refresh(asked, Ok(()), failed);
+            self.end_refresh(asked, Ok(()), swept);
         }
     }
 
-    fn end_dataset(&mut self, fetch: u64, dataset: Result<Table<K, V>, Error>) {
+    fn end_dataset(&mut self, fetch: u64, dataset: Fetched<K, V>) {
         // Else the bucket was cleared while it was being fetched: what it held then must not return.
         let any = fault::planted("any_dataset_will_do");
         let awaited =
@@ -297,8 +300,8 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         else {
             return;
         };
-        let published = dataset.and_then(|table| {
-            self.contained(|this| this.folder.publish_dataset(&this.store, table))
+        let published = dataset.and_then(|dataset| {
+            self.contained(|this| this.folder.publish_dataset(&this.store, dataset))
         });
         if published.is_ok() {
             self.forget_absences();
@@ -309,12 +312,12 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             Counters::add(&self.stats.publications, 1);
         }
         self.count_evicted();
-        self.end_refresh(asked, published.map(|_| ()), 0);
+        self.end_refresh(asked, published.map(|_| ()), Swept::default());
         self.folder.forget_dataset();
     }
 
-    fn end_refresh(&mut self, asked: Vec<Reply<()>>, ended: Result<(), Error>, failed: usize) {
-        if ended.is_err() || failed > 0 {
+    fn end_refresh(&mut self, asked: Vec<Reply<()>>, ended: Result<(), Error>, swept: Swept) {
+        if ended.is_err() || swept.failed > 0 {
             Counters::add(&self.stats.refreshes_failed, 1);
             let error = ended.as_ref().err().cloned();
             if let Some(error) = &error {
@@ -324,13 +327,17 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             }
             self.events.send(Event::RefreshFailed {
                 error,
-                keys: failed,
+                keys: swept.failed,
             });
         }
         if ended.is_ok() {
             Counters::add(&self.stats.refreshes, 1);
         }
-        self.next_refresh = self.schedule.after(self.clock.now());
+        // Keys that fail among others that do not are no reason to reload these sooner.
+        self.next_refresh = match ended.is_err() || swept.is_lost() {
+            true => self.schedule.after_failure(self.clock.now()),
+            false => self.schedule.after(self.clock.now()),
+        };
         answer_all(asked, &ended);
     }
 
@@ -362,6 +369,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         answer_all(requests.publish, &closed());
         answer_all(requests.clear, &closed());
         answer_all(requests.switch.asked, &closed());
+        answer_all(requests.reset.asked, &closed());
         if fault::planted("stop_forgets_refresh") {
             return;
         }

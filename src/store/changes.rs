@@ -51,10 +51,19 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
     }
 
     /// Those of an overlay that are not below `floor`.
-    pub(super) fn of(mut self, sealed: &'a Overlay<K, V>, floor: u64) -> Self {
+    pub(super) fn of(self, sealed: &'a Overlay<K, V>, floor: u64) -> Self {
+        self.of_some(sealed, |_, _, write| write.number() >= floor)
+    }
+
+    /// Those of an overlay of which `which` says so.
+    pub(super) fn of_some(
+        mut self,
+        sealed: &'a Overlay<K, V>,
+        which: impl Fn(u64, &K, &Write<V>) -> bool,
+    ) -> Self {
         self.list.reserve(sealed.keys());
         sealed.for_each(|hash, key, write| {
-            if write.number() >= floor {
+            if which(hash, key, write) {
                 self.push(hash, key, write);
             }
         });

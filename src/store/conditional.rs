@@ -32,13 +32,14 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         key: K,
         content: Content<V>,
     ) -> Result<(), IfAbsent<V>> {
+        let mut pressed = Nudge::None;
         let nudge = self.inside(|view| {
-            if !view.caching {
+            if !view.caching && !fault::planted("decides_while_off") {
                 return Ok(Nudge::None);
             }
             wait_sealed(view);
             // One moment for all: what has not expired in one look must not have in the next.
-            let (now, idle) = (self.lives.clock.coarse(), self.lives.idle);
+            let (now, idle) = (self.times.clock.coarse(), self.times.idle);
             let below = match view.under_active(hash, &key) {
                 Some(write) => write.value_at(now, idle).cloned(),
                 None => view.current.table.find_at(hash, &key, now).cloned(),
@@ -56,12 +57,12 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 // Nothing but what has expired, which counts no more, whatever becomes of this.
                 purse.take_seen(view, seen, hash, &key);
                 if !purse.pay(content.weight.get()) {
-                    let refused = (nudge(view, &purse), content.value);
-                    return Err(IfAbsent::Refused(refused));
+                    pressed = nudge(view, &purse);
+                    return Err(IfAbsent::Refused(content.value));
                 }
             }
             mark(view, hash, &key);
-            let write = Write::new(self.numbers.draw(), content, self.lives.moment());
+            let write = Write::new(self.numbers.draw(), content, self.times.moment());
             let is_absent = |there: Option<&Write<V>>| match there {
                 Some(write) => write.value_at(now, idle).is_none(),
                 None => below.is_none(),
@@ -76,18 +77,8 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 }
             }
         });
-        match nudge {
-            Ok(nudge) => {
-                self.ring(nudge);
-                Ok(())
-            }
-            Err(why) => {
-                if let IfAbsent::Refused((nudge, _)) = &why {
-                    self.ring(*nudge);
-                }
-                Err(why)
-            }
-        }
+        self.ring(pressed);
+        nudge.map(|nudge| self.ring(nudge))
     }
 
     /// Draws the number of a load that begins now. The load's key must be looked up after this.
@@ -131,10 +122,10 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     pub(crate) fn retime(&self, hash: u64, key: &K, expires: Deadline) -> bool {
         let nudge = self.inside(|view| {
             wait_sealed(view);
-            let (now, idle) = (self.lives.clock.coarse(), self.lives.idle);
+            let (now, idle) = (self.times.clock.coarse(), self.times.idle);
             loop {
                 let current = view.active.get(hash, key);
-                let seen = current.map(Write::number);
+                let seen = current.map(Write::identity);
                 let (value, number) = match current.or_else(|| view.under_active(hash, key)) {
                     Some(write) => (write.value_at(now, idle)?, write.number()),
                     // Its number is not known any more. It is less than that of any load that may be stored, and at
@@ -158,11 +149,11 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                     return Some(Nudge::None);
                 }
                 let content = Content::until(value.clone(), expires).weighing(weight);
-                let write = Write::new(number, content, self.lives.moment());
+                let write = Write::new(number, content, self.times.moment());
                 mark(view, hash, key);
                 let active = &view.active;
                 let put = active.put_if(hash, key.clone(), write, &mut purse, |there| {
-                    there.map(Write::number) == seen || fault::planted("retimed_over_writes")
+                    there.map(Write::identity) == seen || fault::planted("retimed_over_writes")
                 });
                 if put {
                     return Some(nudge(view, &purse));
@@ -174,8 +165,8 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     }
 
     /// Changes the value of a key to what `change` makes of it; `None` leaves it. What comes first is `change`, with
-    /// nothing held, told also when the value expires and what it weighs; then it is put if the key is still as it was, and else `change` is asked again. Returns the last
-    /// that it said. Waits as [`write_if_absent`](Self::write_if_absent) does.
+    /// nothing held, told also when the value expires and what it weighs; then it is put if the key is still as it was, and
+    /// else `change` is asked again. Returns the last that it said. Waits as [`write_if_absent`](Self::write_if_absent) does.
     ///
     /// `load` is the number of the load that it is said by, if it is one: then nothing must have changed since that
     /// began, and else `u64::MAX`. Where there is no room for what it says, the key is removed: then `None` is what it
@@ -199,7 +190,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             // Outlives the gate.
             let mut refused = None;
             let nudge = self.inside(|view| {
-                if !view.caching {
+                if !view.caching && !fault::planted("decides_while_off") {
                     return Some(Nudge::None);
                 }
                 wait_sealed(view);
@@ -207,9 +198,9 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                     return None;
                 }
                 let current = view.active.get(hash, key);
-                let active = current.map(Write::number);
+                let active = current.map(Write::identity);
                 // The first look may have been at another.
-                if active.is_some() && active != seen.number {
+                if active.is_some() && active != seen.write {
                     return None;
                 }
                 mark(view, hash, key);
@@ -219,10 +210,10 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                     refused = changed.value.take();
                     changed = None.into();
                 }
-                let write = Write::new(self.numbers.draw(), changed.clone(), self.lives.moment());
+                let write = Write::new(self.numbers.draw(), changed.clone(), self.times.moment());
                 let place = &view.active;
                 let put = place.put_if(hash, key.clone(), write, &mut purse, |there| {
-                    there.map(Write::number) == active || fault::planted("updates_over_writes")
+                    there.map(Write::identity) == active || fault::planted("updates_over_writes")
                 });
                 put.then(|| nudge(view, &purse))
             });
@@ -248,7 +239,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         let (mut refused, mut is_refused) = (None, false);
         let mut pressed = Nudge::None;
         let nudge = self.inside(|view| {
-            if !view.caching {
+            if !view.caching && !fault::planted("loads_while_off") {
                 return Err(Installed::Off);
             }
             wait_sealed(view);
@@ -281,7 +272,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 }
             }
             mark_but(not_in, view, hash, &key);
-            let write = Write::new(load, content, self.lives.moment());
+            let write = Write::new(load, content, self.times.moment());
             let put = view.active.put_if(hash, key, write, &mut purse, |current| {
                 current.is_none_or(|current| current.number() <= load)
                     || fault::planted("load_ignores_numbers")
@@ -310,29 +301,28 @@ pub(crate) enum IfAbsent<V> {
     /// The key has this value.
     Present(V),
     /// There is no room for the value, which this is.
-    Refused((Nudge, Option<V>)),
+    Refused(Option<V>),
 }
 
 /// By what to tell that a key is still as it was: it is, if these are the same.
-#[derive(PartialEq)]
-struct Seen {
-    /// The number of the newest write in the overlays, if there is one. No other write of the key has it, but the same
-    /// with another time.
-    number: Option<u64>,
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Seen {
+    /// The identity of the newest write in the overlays, if there is one.
+    pub(super) write: Option<(u64, bool)>,
     /// Else, what there is is in the table of this epoch.
-    epoch: Option<u64>,
+    pub(super) epoch: Option<u64>,
 }
 
 impl Seen {
-    fn of<K: Key, V>(view: &View<K, V>, hash: u64, key: &K) -> Self {
-        let number = view.overlaid(hash, key).map(Write::number);
-        let epoch = number.is_none().then_some(view.current.epoch);
-        Self { number, epoch }
+    pub(super) fn of<K: Key, V>(view: &View<K, V>, hash: u64, key: &K) -> Self {
+        let write = view.overlaid(hash, key).map(Write::identity);
+        let epoch = write.is_none().then_some(view.current.epoch);
+        Self { write, epoch }
     }
 }
 
 /// A conditional write decides on what is there, so nobody may still be writing underneath.
-fn wait_sealed<K, V>(view: &View<K, V>) {
+pub(super) fn wait_sealed<K, V>(view: &View<K, V>) {
     if let Some(sealed) = &view.sealed
         && !fault::planted("conditional_does_not_wait")
     {

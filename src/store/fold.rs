@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::budget::Purse;
 use super::changes::Changes;
+use super::derived::Built;
 use super::echo::Echo;
 use super::gate::Gate;
 use super::overlay::Overlay;
@@ -76,7 +77,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             return store.view().current.epoch;
         };
         let view = store.cell.load_full();
-        let now = store.lives.clock.coarse();
+        let now = store.times.clock.coarse();
         let old = &view.current.table;
         let weighs = view.budget.is_some();
         let recency = store.recency(view.current.epoch + 1);
@@ -101,9 +102,11 @@ impl<K: Key, V: Value> Folder<K, V> {
         }
         let echo = echo_after(store, &view, &sealed);
         self.settle_stale(store, &sealed);
-        let table = changes.over(old, old, &store.lives.clock, |key| store.hash(key));
+        let table = changes.over(old, old, &store.times.clock, |key| store.hash(key));
         self.keep_since(&sealed);
-        let epoch = self.announce_and_publish(store, table, echo, view.floor);
+        let derived = view.current.derived.clone();
+        let built = Built { table, derived };
+        let epoch = self.announce_and_publish(store, built, echo, view.floor);
         self.evicted += evicted;
         epoch
     }
@@ -125,10 +128,18 @@ impl<K: Key, V: Value> Folder<K, V> {
     }
 
     /// Replaces the bucket's content with a dataset and what was written since its fetch began.
-    pub(crate) fn publish_dataset<S>(&mut self, store: &Store<K, V, S>, dataset: Table<K, V>) -> u64
+    pub(crate) fn publish_dataset<S>(
+        &mut self,
+        store: &Store<K, V, S>,
+        dataset: impl Into<Built<K, V>>,
+    ) -> u64
     where
         S: BuildHasher + Clone,
     {
+        let Built {
+            table: dataset,
+            derived,
+        } = dataset.into();
         self.finish_fold(store);
         let floor = match &self.since {
             Some(since) if !fault::planted("dataset_keeps_old_loads") => since.floor(),
@@ -149,12 +160,12 @@ impl<K: Key, V: Value> Folder<K, V> {
         let since = self.since.as_ref();
         let overlays = since.map_or(Vec::new(), |since| since.overlays().to_vec());
         let changes =
-            Changes::none(&dataset, store.lives.clock.coarse()).weighing(view.budget.is_some());
+            Changes::none(&dataset, store.times.clock.coarse()).weighing(view.budget.is_some());
         let changes = changes.of_all(&overlays, floor, store.hasher().clone());
         let table = if changes.is_empty() {
             dataset
         } else {
-            changes.over(&dataset, &dataset, &store.lives.clock, |key| {
+            changes.over(&dataset, &dataset, &store.times.clock, |key| {
                 store.hash(key)
             })
         };
@@ -163,7 +174,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             Some(limits) => {
                 let room = limits.limit.saturating_sub(view.active.weight());
                 let (table, gone) =
-                    limits.fitted(table, room, &store.lives.clock, |key| store.hash(key));
+                    limits.fitted(table, room, &store.times.clock, |key| store.hash(key));
                 self.evicted += gone;
                 table
             }
@@ -172,7 +183,16 @@ impl<K: Key, V: Value> Folder<K, V> {
             None => table,
             recency => table.touched_now(recency),
         };
-        let epoch = self.announce_and_publish(store, table, echo, floor.max(view.floor));
+        if fault::planted("derived_by_another_swap") {
+            let old = view.current.table.patched(vec![], |key| store.hash(key));
+            let built = Built {
+                table: old,
+                derived: derived.clone(),
+            };
+            self.announce_and_publish(store, built, echo.clone(), view.floor);
+        }
+        let built = Built { table, derived };
+        let epoch = self.announce_and_publish(store, built, echo, floor.max(view.floor));
         self.since = None;
         if let Some(stale) = &mut self.stale {
             // What an `Eq` that panics leaves in it is below the floor, or fails again.
@@ -184,11 +204,27 @@ impl<K: Key, V: Value> Folder<K, V> {
     /// Empties the bucket in one publication. A write that is inside the old gate counts as before it.
     pub(crate) fn clear<S: BuildHasher>(&mut self, store: &Store<K, V, S>) -> u64 {
         let caching = store.view().caching;
-        self.switch(store, caching)
+        self.empty(store, caching, None)
     }
 
     /// The same, and from this publication on things are stored, or are not.
     pub(crate) fn switch<S: BuildHasher>(&mut self, store: &Store<K, V, S>, caching: bool) -> u64 {
+        self.empty(store, caching, None)
+    }
+
+    /// The same, and from this publication on the bucket has this version. When it returns, no load that began before
+    /// will answer anybody.
+    pub(crate) fn reset<S: BuildHasher>(&mut self, store: &Store<K, V, S>, version: u64) -> u64 {
+        let caching = store.view().caching;
+        self.empty(store, caching, Some(version))
+    }
+
+    fn empty<S: BuildHasher>(
+        &mut self,
+        store: &Store<K, V, S>,
+        caching: bool,
+        version: Option<u64>,
+    ) -> u64 {
         // Whatever is being fetched began before.
         self.since = None;
         if let Some(stale) = &mut self.stale {
@@ -200,22 +236,38 @@ impl<K: Key, V: Value> Folder<K, V> {
         // A write that is swallowed here has ended the loads that began before it, and nothing remembers
         // its number. No matter: all those loads are below the floor.
         store.numbers.draw_between_loads(|floor| {
+            let (version, reset) = match version {
+                Some(version) => (version, floor),
+                None => (view.current.version, view.reset),
+            };
             let empty = View {
-                current: generation(Table::empty(), epoch, floor),
-                active: Overlay::new(room_for(0), 0),
+                current: generation(store.guard(Table::empty()).into(), epoch, floor, version),
+                active: match fault::planted("switched_in_place") {
+                    true => Arc::clone(&view.active),
+                    false => Overlay::new(room_for(0), 0),
+                },
                 sealed: None,
                 next: None,
                 gate: Gate::new(),
-                floor,
+                floor: match fault::planted("switched_without_floor") {
+                    true => view.floor,
+                    false => floor,
+                },
+                reset,
                 echo: None,
                 caching,
-                lives: store.lives.clone(),
+                times: store.times.clone(),
                 // Who is inside the old gate goes by the old one, and puts into what is no more.
                 budget: store.budget(0),
+                alive: store.alive.clone(),
             };
             self.replace(store, empty);
         });
         view.gate.close();
+        // For who is about to answer, and is inside, where another publication may follow that does not wait for it.
+        if !fault::planted("reset_does_not_wait") {
+            view.gate.wait_sealed();
+        }
         drop(view);
         epoch
     }
@@ -227,14 +279,15 @@ impl<K: Key, V: Value> Folder<K, V> {
             return;
         }
         if !fault::planted("views_kept_by_the_idle") {
-            store.cell.let_go(false);
+            store.cell.let_go();
         }
         self.retired.sweep();
     }
 
     /// The same when nothing will be published any more: nobody reads what threads keep.
     pub(crate) fn sweep_all<S>(&mut self, store: &Store<K, V, S>) {
-        store.cell.let_go(true);
+        store.cell.take_back();
+        store.cell.let_go();
         self.retired.sweep();
     }
 
@@ -257,7 +310,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             Some(sealed) => sealed.clone(),
             None if !view.active.is_touched()
                 && floor <= view.floor
-                && !view.current.table.earliest().is_over(&store.lives.clock)
+                && !view.current.table.earliest().is_over(&store.times.clock)
                 && !self.is_idle_over(store, &view)
                 && excess(&view) == 0 =>
             {
@@ -298,12 +351,16 @@ impl<K: Key, V: Value> Folder<K, V> {
     pub(super) fn announce_and_publish<S: BuildHasher>(
         &mut self,
         store: &Store<K, V, S>,
-        table: Table<K, V>,
+        built: Built<K, V>,
         echo: Option<Arc<Echo>>,
         floor: u64,
     ) -> u64 {
         let view = store.cell.load_full();
-        let next = generation(table, view.current.epoch + 1, floor);
+        let built = Built {
+            table: store.guard(built.table),
+            ..built
+        };
+        let next = generation(built, view.current.epoch + 1, floor, view.current.version);
         if fault::planted("mark_before_announce") {
             mark_all(&view.active, &next);
         }
@@ -335,10 +392,12 @@ impl<K: Key, V: Value> Folder<K, V> {
             next: None,
             gate,
             floor,
+            reset: view.reset,
             echo,
             caching: view.caching,
-            lives: store.lives.clone(),
+            times: store.times.clone(),
             budget: view.budget.clone(),
+            alive: store.alive.clone(),
         };
         let next = Arc::clone(&published.current);
         self.retired.generation(Arc::clone(&view.current));
@@ -362,11 +421,18 @@ impl<K: Key, V: Value> Folder<K, V> {
     }
 }
 
-fn generation<K, V>(table: Table<K, V>, epoch: u64, floor: u64) -> Arc<Generation<K, V>> {
+fn generation<K, V>(
+    built: Built<K, V>,
+    epoch: u64,
+    floor: u64,
+    version: u64,
+) -> Arc<Generation<K, V>> {
     Arc::new(Generation {
-        table,
+        table: built.table,
         epoch,
         floor,
+        derived: built.derived,
+        version,
         published_at: crate::clock::wall_now(),
     })
 }

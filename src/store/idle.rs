@@ -26,7 +26,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         store: &Store<K, V, S>,
         view: &View<K, V>,
     ) -> bool {
-        let clock = &store.lives.clock;
+        let clock = &store.times.clock;
         if self.idle_look.is_none_or(|at| clock.now() < at) {
             return false;
         }
@@ -44,10 +44,10 @@ impl<K: Key, V: Value> Folder<K, V> {
         store: &Store<K, V, S>,
         view: &View<K, V>,
     ) {
-        let Some(idle) = store.lives.idle else {
+        let Some(idle) = store.times.idle else {
             return;
         };
-        let soonest = store.lives.clock.now().saturating_add(idle.step());
+        let soonest = store.times.clock.now().saturating_add(idle.step());
         let earliest = view.current.table.earliest_idle();
         let earliest = earliest.and_then(|earliest| earliest.to_deadline().time());
         self.idle_look = earliest.map(|earliest| earliest.max(soonest));
@@ -61,7 +61,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         old: &View<K, V>,
         next: &Generation<K, V>,
     ) {
-        if store.lives.idle.is_none() {
+        if store.times.idle.is_none() {
             return;
         }
         // It is published. What a panic keeps from being carried was touched a moment earlier.

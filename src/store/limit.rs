@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 
 use super::budget::{Budget, Limits};
-use super::overlay::Lives;
+use super::overlay::Times;
 use super::{Content, Store};
 use crate::sync::{Arc, order};
 use crate::table::Recency;
@@ -60,18 +60,18 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 
     /// By what the entries of the table of an epoch are stamped.
     pub(super) fn recency(&self, epoch: u64) -> Option<Recency> {
-        recency(&self.lives, self.limits.as_ref(), epoch)
+        recency(&self.times, self.limits.as_ref(), epoch)
     }
 }
 
 /// As for the store that is to have these.
 pub(super) fn recency<K, V>(
-    lives: &Lives,
+    times: &Times,
     limits: Option<&Limits<K, V>>,
     epoch: u64,
 ) -> Option<Recency> {
-    match lives.idle {
-        Some(idle) => Some(Recency::Time(lives.clock.clone(), idle)),
+    match times.idle {
+        Some(idle) => Some(Recency::Time(times.clock.clone(), idle)),
         // From 1, so that what was never touched is older.
         None => limits?.evicts.then_some(Recency::Period(epoch + 1)),
     }

@@ -12,6 +12,8 @@ pub(crate) struct Groups<'q, Q: ?Sized, I, H> {
     keys: Fuse<I>,
     hash: H,
     group: Vec<(u64, &'q Q)>,
+    /// Whether earlier groups stay in front of the last one.
+    keeps: bool,
 }
 
 impl<'q, Q: ?Sized, I: Iterator<Item = &'q Q>, H: Fn(&Q) -> u64> Groups<'q, Q, I, H> {
@@ -20,31 +22,52 @@ impl<'q, Q: ?Sized, I: Iterator<Item = &'q Q>, H: Fn(&Q) -> u64> Groups<'q, Q, I
             group: Vec::with_capacity(AT_ONCE.min(keys.size_hint().0)),
             keys: keys.fuse(),
             hash,
+            keeps: false,
         }
+    }
+
+    /// The same, for who may have to ask for all of them again.
+    pub(crate) fn keeping(keys: I, hash: H) -> Self {
+        Self {
+            group: Vec::with_capacity(keys.size_hint().0),
+            keys: keys.fuse(),
+            hash,
+            keeps: true,
+        }
+    }
+
+    /// All that were kept, in their order.
+    pub(crate) fn into_kept(self) -> Vec<(u64, &'q Q)> {
+        self.group
     }
 
     /// The next of them, or none at the end.
     pub(crate) fn next(&mut self) -> Option<&[(u64, &'q Q)]> {
         let hashed = |key| ((self.hash)(key), key);
-        self.group.clear();
+        if !self.keeps {
+            self.group.clear();
+        }
+        let before = self.group.len();
         self.group
             .extend(self.keys.by_ref().take(AT_ONCE).map(hashed));
-        (!self.group.is_empty()).then_some(&self.group)
+        let group = &self.group[before..];
+        (!group.is_empty()).then_some(group)
     }
 }
 
-impl<K: Eq, V> View<K, V> {
+impl<K: Eq + Clone, V> View<K, V> {
     /// Calls `each` for every key, in their order, with its value, if it is cached.
-    pub(crate) fn get_many<'a, 'q, Q: Eq + ?Sized + 'q>(
+    pub(crate) fn get_many<'a, 'q, Q, I, H>(
         &'a self,
-        keys: impl Iterator<Item = &'q Q>,
-        hash: impl Fn(&Q) -> u64,
+        groups: &mut Groups<'q, Q, I, H>,
         mut each: impl FnMut(&'q Q, Option<&'a V>),
     ) where
         K: Borrow<Q>,
+        Q: Eq + ?Sized + 'q,
+        I: Iterator<Item = &'q Q>,
+        H: Fn(&Q) -> u64,
     {
-        let mut groups = Groups::new(keys, hash);
-        let mut hits = Vec::with_capacity(groups.group.capacity());
+        let mut hits = Vec::with_capacity(AT_ONCE.min(groups.group.capacity()));
         while let Some(group) = groups.next() {
             self.current.table.hits(group, &mut hits);
             for (&(hash, key), &hit) in group.iter().zip(&hits) {

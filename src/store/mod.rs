@@ -8,11 +8,13 @@ mod budget;
 mod by_hash;
 mod changes;
 mod conditional;
+mod derived;
 mod echo;
 pub(crate) mod fold;
 mod gate;
 mod idle;
 mod limit;
+mod liveness;
 mod many;
 mod number;
 mod overlay;
@@ -29,22 +31,25 @@ use std::ops::Deref;
 
 use self::budget::{Budget, Purse};
 use self::gate::Gate;
+use self::liveness::Liveness;
 use self::number::Numbers;
 use self::overlay::Overlay;
 
 pub(crate) use self::budget::{Limits, Weigher};
 pub(crate) use self::conditional::{IfAbsent, Installed};
+pub(crate) use self::derived::{Built, Derivations, Made};
 pub(crate) use self::gate::inside as inside_a_write;
 use self::limit::recency;
+pub(crate) use self::liveness::Check;
 pub(crate) use self::many::Groups;
 pub(crate) use self::number::LiveLoad;
 pub(crate) use self::overlay::{Content, Write};
-use self::overlay::{Lives, Nudge};
+use self::overlay::{Nudge, Times};
 pub(crate) use self::stale::Failed;
 pub(crate) use self::view::{Found, Generation, View};
 
 use crate::clock::{Clock, Idle};
-use crate::sync::{Arc, Cell, CellReader, Mutex, Parker, Place, fault};
+use crate::sync::{Arc, Cell, CellReader, Mutex, Parker, Place, Stopped, fault};
 use crate::table::Table;
 use crate::{Key, Value};
 
@@ -57,19 +62,41 @@ const LEAST_ROOM: usize = 4096;
 /// the copying is eight entries, however large the table is.
 const SHARE: usize = 8;
 
+/// On what terms values are in a bucket, besides what is said of each. By default they may all stay.
+pub(crate) struct Terms<K, V> {
+    /// Says of values whether they live, where they may die.
+    pub(crate) alive: Option<Check<K, V>>,
+    /// How much may be held, where that is limited: of what there is too much some goes.
+    pub(crate) limits: Option<Limits<K, V>>,
+    /// What is not touched for so long goes, if anything does.
+    pub(crate) idle: Option<Idle>,
+}
+
+impl<K, V> Default for Terms<K, V> {
+    fn default() -> Self {
+        Self {
+            alive: None,
+            limits: None,
+            idle: None,
+        }
+    }
+}
+
 /// The data of one bucket, as readers and writers see it.
 pub(crate) struct Store<K: Key, V: Value, S> {
     cell: Cell<View<K, V>>,
     numbers: Numbers,
     hasher: S,
     /// By which values expire.
-    lives: Lives,
+    times: Times,
     /// Wakes whoever drives the folder.
     bell: Arc<Parker>,
     /// Reloads that failed and that the folder has not taken in.
     failed: Mutex<Vec<Failed<K>>>,
     /// How much may be held, where that is limited.
     limits: Option<Limits<K, V>>,
+    /// Says of values whether they live, where they may die.
+    alive: Option<Arc<Liveness<K, V>>>,
 }
 
 fn room_for(entries: usize) -> usize {
@@ -79,26 +106,34 @@ fn room_for(entries: usize) -> usize {
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     #[cfg(all(test, any(larder_loom, larder_shuttle)))]
     pub(crate) fn new(hasher: S, clock: Clock) -> Self {
-        Self::holding(Table::empty(), hasher, clock, None, None)
+        Self::holding(Table::empty(), 0, hasher, clock, Terms::default())
     }
 
-    /// A store that begins with what is in a table.
-    ///
-    /// With limits, of what is too much for them some goes.
+    /// A store that begins with what is in a table, and in this version.
     pub(crate) fn holding(
         table: Table<K, V>,
+        version: u64,
         hasher: S,
         clock: Clock,
-        limits: Option<Limits<K, V>>,
-        idle: Option<Idle>,
+        terms: Terms<K, V>,
     ) -> Self {
-        let lives = Lives { clock, idle };
-        let recency = recency(&lives, limits.as_ref(), 0);
+        let Terms {
+            alive,
+            limits,
+            idle,
+        } = terms;
+        let (numbers, bell) = (Numbers::new(), Parker::new());
+        let alive = alive.map(|check| Arc::new(Liveness::new(check, Arc::clone(&bell))));
+        let times = Times { clock, idle };
+        let recency = recency(&times, limits.as_ref(), 0);
         let table = match recency {
             None => table,
             recency => table.touched_now(recency),
         };
-        let numbers = Numbers::new();
+        let table = match &alive {
+            Some(_) => table.guarded(&times.clock),
+            None => table,
+        };
         let room = room_for(table.len());
         let budget = limits
             .as_ref()
@@ -108,6 +143,8 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 table,
                 epoch: 0,
                 floor: 0,
+                derived: None,
+                version,
                 published_at: crate::clock::wall_now(),
             }),
             active: Overlay::new(room, 0),
@@ -115,18 +152,21 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             next: None,
             gate: Gate::new(),
             floor: 0,
+            reset: 0,
             echo: None,
             caching: true,
-            lives: lives.clone(),
+            times: times.clone(),
             budget: budget.map(Arc::new),
+            alive: alive.clone(),
         };
         Self {
-            lives,
+            times,
             cell: Cell::new(Arc::new(view)),
             numbers,
             hasher,
-            bell: Parker::new(),
+            bell,
             failed: Mutex::new(Vec::new()),
+            alive,
             limits,
         }
     }
@@ -141,7 +181,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     }
 
     pub(crate) fn clock(&self) -> &Clock {
-        &self.lives.clock
+        &self.times.clock
     }
 
     #[inline]
@@ -159,56 +199,86 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     }
 
     /// What to [`peek`](Self::peek) by.
-    pub(crate) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place<View<K, V>> {
         self.cell.place()
     }
 
     /// The value of a key, if it is cached.
+    ///
+    /// The store is asked for only where the short way finds nothing, so that this need not go through pointers to it.
     #[inline(always)]
-    pub(crate) fn peek<Q>(&self, place: Place, hash: u64, key: &Q) -> Option<V>
+    pub(crate) fn peek<'s, Q>(
+        place: &Place<View<K, V>>,
+        store: impl FnOnce() -> &'s Self,
+        hash: u64,
+        key: &Q,
+    ) -> Option<V>
+    where
+        Self: 's,
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        // One way for all that is no short hit: then what follows a hit is compiled for that alone.
+        match place.read(|view| view.unmarked(hash, key).cloned()) {
+            Ok(value) => Some(value),
+            Err(stopped) => store().peek_on(place, stopped, hash, key),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn peek_on<Q>(
+        &self,
+        place: &Place<View<K, V>>,
+        stopped: Stopped<'_>,
+        hash: u64,
+        key: &Q,
+    ) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        // Not by `with`, which takes 73 instructions for what takes 59 here.
-        self.cell.read(
-            place,
-            |view| view.unmarked(hash, key).cloned(),
-            |view| view.value(hash, key),
-        )
+        self.cell
+            .read_on(place, stopped, |view| view.value(hash, key))
     }
 
     /// What `read` makes of the value of a key, if it is cached.
     #[inline(always)]
-    pub(crate) fn with<Q, R>(
-        &self,
-        place: Place,
+    pub(crate) fn with<'s, Q, R>(
+        place: &Place<View<K, V>>,
+        store: impl FnOnce() -> &'s Self,
         hash: u64,
         key: &Q,
         read: impl FnOnce(&V) -> R,
     ) -> Option<R>
     where
+        Self: 's,
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
         // Both ways want it, and one is gone.
         let read = std::cell::Cell::new(Some(read));
         let once = |value: Option<&V>| value.and_then(|value| Some(read.take()?(value)));
-        self.cell.read(
-            place,
-            |view| once(view.unmarked(hash, key)),
-            |view| once(view.get(hash, key)),
-        )
+        match place.read(|view| once(view.unmarked(hash, key))) {
+            Ok(made) => Some(made),
+            Err(stopped) => {
+                let cell = &store().cell;
+                cell.read_on(place, stopped, |view| once(view.get(hash, key)))
+            }
+        }
     }
 
     /// How many keys are cached: the table's, and what the overlays add and take away.
     pub(crate) fn len(&self) -> usize {
         let view = self.view();
+        if self.alive.is_some() {
+            return self.count_living(&view);
+        }
         let table = &view.current.table;
         let mut len = table.len_at(table.now());
         view.for_each_overlaid(|hash, key, write| {
             let in_table = table.find_any(hash, key).is_some();
-            match (in_table, write.value(&self.lives).is_some()) {
+            match (in_table, write.value(&self.times).is_some()) {
                 (false, true) => len += 1,
                 (true, false) => len = len.saturating_sub(1),
                 _ => {}
@@ -223,10 +293,12 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         let table = view.current.table.iter();
         let mut keys: Vec<K> = table
             .filter(|&(key, _)| view.overlaid(self.hash(key), key).is_none())
+            .filter(|&(key, value)| self.lives(key, value))
             .map(|(key, _)| key.clone())
             .collect();
         view.for_each_overlaid(|_, key, write| {
-            if write.value(&self.lives).is_some() {
+            let value = write.value(&self.times);
+            if value.is_some_and(|value| self.lives(key, value)) {
                 keys.push(key.clone());
             }
         });
@@ -242,7 +314,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     ) -> Result<(), Option<V>> {
         let mut content = content.into();
         let (nudge, refused) = self.inside(|view| {
-            if !view.caching {
+            if !view.caching && !fault::planted("writes_while_off") {
                 return (Nudge::None, Err(None));
             }
             let mut purse = Purse::of(view);
@@ -270,7 +342,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         // Outlives the gate: values that are refused are dropped outside.
         let mut refused = Vec::new();
         let (nudge, written) = self.inside(|view| {
-            if !view.caching {
+            if !view.caching && !fault::planted("writes_while_off") {
                 return (Nudge::None, true);
             }
             let mut purse = Purse::of(view);
@@ -316,7 +388,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         if !fault::planted("value_before_mark") {
             mark(view, hash, &key);
         }
-        let write = Write::new(self.numbers.draw(), content, self.lives.moment());
+        let write = Write::new(self.numbers.draw(), content, self.times.moment());
         let again = fault::planted("value_before_mark").then(|| key.clone());
         let draw = || self.numbers.draw();
         view.active.put(hash, key, write, purse, draw);
@@ -340,6 +412,19 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 
     fn take_failed(&self) -> Vec<Failed<K>> {
         std::mem::take(&mut *self.failed.lock())
+    }
+
+    /// Runs `act` unless the bucket was reset since a load with this number began. A reset that comes meanwhile waits
+    /// for its end. `act` is inside a gate, so it must not wait for anything.
+    pub(crate) fn unless_reset<R>(&self, load: u64, act: impl FnOnce() -> R) -> Option<R> {
+        if fault::planted("looks_before_the_gate") {
+            let current = load >= self.view().reset;
+            return current.then(act);
+        }
+        self.inside(|view| {
+            let current = load >= view.reset || fault::planted("answers_what_is_older");
+            current.then(act)
+        })
     }
 
     /// Runs `act` inside the gate of the current view.

@@ -52,13 +52,13 @@ impl<V> From<Option<V>> for Content<V> {
 
 /// By what it is told whether a value is still live.
 #[derive(Clone)]
-pub(crate) struct Lives {
+pub(crate) struct Times {
     pub(crate) clock: Clock,
     /// What is not touched for so long is over, if anything is.
     pub(crate) idle: Option<Idle>,
 }
 
-impl Lives {
+impl Times {
     /// What is stamped on what is written now.
     #[inline]
     pub(crate) fn moment(&self) -> u64 {
@@ -92,6 +92,12 @@ impl<V> Write<V> {
         self.number.load(order::COUNT)
     }
 
+    /// Its number, and whether it brings a value: no other write of the key has both, but the same with another time.
+    pub(crate) fn identity(&self) -> (u64, bool) {
+        let is_value = self.content.value.is_some() || fault::planted("identity_without_kind");
+        (self.number(), is_value)
+    }
+
     /// Gives this write, which is not in the overlay yet, a number above that of the one in its place.
     fn number_after(&self, current: &Self, draw: impl FnOnce() -> u64) {
         if self.number() < current.number() && !fault::planted("put_ignores_numbers") {
@@ -101,31 +107,31 @@ impl<V> Write<V> {
 
     /// The value, for who does not read it; none for a tombstone, or once it has expired.
     #[inline]
-    pub(crate) fn value(&self, lives: &Lives) -> Option<&V> {
-        if self.content.expires == Deadline::NEVER && lives.idle.is_none() {
+    pub(crate) fn value(&self, times: &Times) -> Option<&V> {
+        if self.content.expires == Deadline::NEVER && times.idle.is_none() {
             return self.content.value.as_ref();
         }
-        self.value_at(lives.clock.coarse(), lives.idle)
+        self.value_at(times.clock.coarse(), times.idle)
     }
 
     /// The value, for who reads it, which touches it.
     #[inline]
-    pub(crate) fn read(&self, lives: &Lives) -> Option<&V> {
-        if self.content.expires == Deadline::NEVER && lives.idle.is_none() {
+    pub(crate) fn read(&self, times: &Times) -> Option<&V> {
+        if self.content.expires == Deadline::NEVER && times.idle.is_none() {
             return self.content.value.as_ref();
         }
-        self.read_now(lives)
+        self.read_now(times)
     }
 
     /// Apart: a call to the clock would have those save registers who need none.
     #[cold]
     #[inline(never)]
-    fn read_now(&self, lives: &Lives) -> Option<&V> {
-        let now = lives.clock.coarse();
+    fn read_now(&self, times: &Times) -> Option<&V> {
+        let now = times.clock.coarse();
         let value = self.content.value.as_ref()?;
         let expired = self.content.expires.is_past(now);
         let touched = |idle| self.stamp.touch(now, idle);
-        (!expired && lives.idle.is_none_or(touched)).then_some(value)
+        (!expired && times.idle.is_none_or(touched)).then_some(value)
     }
 
     /// The value at another moment than now.
@@ -213,6 +219,8 @@ impl<K: Eq, V> Overlay<K, V> {
         })
     }
 
+    /// Inlined, as a look into one that is not written is one load: a call for it would cost a miss 20 instructions.
+    #[inline(always)]
     pub(crate) fn get<Q>(&self, hash: u64, key: &Q) -> Option<&Write<V>>
     where
         K: Borrow<Q>,
@@ -223,6 +231,18 @@ impl<K: Eq, V> Overlay<K, V> {
             return None;
         }
         self.writes.get(hash, key)
+    }
+
+    /// The same, with the key as it was put.
+    pub(crate) fn get_entry<Q>(&self, hash: u64, key: &Q) -> Option<(&K, &Write<V>)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        if !self.begun.load(order::MARK_LOOK) {
+            return None;
+        }
+        self.writes.get_entry(hash, key)
     }
 
     /// To be called before something is put.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Store;
 use super::changes::Changes;
 use super::fold::{Folder, echo_after};
-use super::overlay::Overlay;
+use super::overlay::{Overlay, Write};
 use super::stale::{Since, Stale};
 use crate::contain::contained;
 use crate::sync::fault;
@@ -122,16 +122,23 @@ impl<K: Key, V: Value> Folder<K, V> {
         let view = store.cell.load_full();
         let mut echo = view.echo.clone();
         let old = &view.current.table;
-        let mut changes = Changes::none(old, store.lives.clock.coarse())
+        let mut changes = Changes::none(old, store.times.clock.coarse())
             .weighing(view.budget.is_some())
             .touching(store.recency(view.current.epoch + 1));
         if let Some(sealed) = &sealed {
             echo = echo_after(store, &view, sealed);
             self.settle_stale(store, sealed);
             self.keep_since(sealed);
-            changes = changes.of(sealed, number);
         }
         let stale = self.stale.as_ref()?;
+        // What has a lower number may be something newer all the same: what was folded already, once more with another
+        // time or removed for dead.
+        let stays = |hash, key: &K, write: &Write<V>| {
+            write.number() >= number || stale.is_newer(hash, key, number)
+        };
+        if let Some(sealed) = &sealed {
+            changes = changes.of_some(sealed, stays);
+        }
         let (mut kept, mut gone) = (Vec::new(), 0);
         for (key, value) in old.iter() {
             let hash = store.hash(key);
@@ -142,22 +149,24 @@ impl<K: Key, V: Value> Folder<K, V> {
             }
         }
         if let Some(sealed) = &sealed {
-            sealed.for_each(|_, _, write| {
-                gone += usize::from(write.number() < number && write.content().value.is_some());
+            sealed.for_each(|hash, key, write| {
+                let goes = write.content().value.is_some() && !stays(hash, key, write);
+                gone += usize::from(goes);
             });
         }
         let table = Table::from_pairs(kept, |key| store.hash(key));
         let hash_of = |key: &K| store.hash(key);
         let table = if changes.is_empty() {
             let none = std::iter::empty();
-            let timed = table.timed_as(old, none, &store.lives.clock, hash_of);
+            let timed = table.timed_as(old, none, &store.times.clock, hash_of);
             let recency = store.recency(view.current.epoch + 1);
             let weighed = timed.weighed_as(old, std::iter::empty(), hash_of);
             weighed.touched_as(old, std::iter::empty(), recency, hash_of)
         } else {
-            changes.over(&table, old, &store.lives.clock, hash_of)
+            changes.over(&table, old, &store.times.clock, hash_of)
         };
-        self.announce_and_publish(store, table, echo, number.max(view.floor));
+        // What was derived goes with the dataset that it was derived from.
+        self.announce_and_publish(store, table.into(), echo, number.max(view.floor));
         if let Some(stale) = &mut self.stale {
             stale.end_wholes(number);
         }

@@ -16,11 +16,11 @@ mod real;
 use real as world;
 
 #[cfg(not(any(larder_loom, larder_shuttle)))]
-mod barrier;
-#[cfg(not(larder_loom))]
-mod cell;
+pub(crate) mod barrier;
 mod coarse;
 pub(crate) mod fault;
+#[cfg(not(larder_loom))]
+mod handed;
 mod hashed;
 mod mutex;
 pub(crate) mod order;
@@ -37,9 +37,8 @@ pub(crate) use hashed::Hashed;
 pub(crate) use mutex::Mutex;
 pub(crate) use parker::Parker;
 pub(crate) use published::{Cell, CellReader};
-#[cfg(all(test, larder_loom))]
-pub(crate) use slots::PerThread;
-pub(crate) use world::{Lazy, Map, Place, Slot, atomic, processors, spin, thread};
+pub(crate) use slots::{Place, Stopped};
+pub(crate) use world::{Lazy, Map, Slot, atomic, processors, spin, thread};
 #[cfg(all(test, larder_loom))]
 pub(crate) use world::{forget_swapped, slots_in_use};
 

@@ -1,5 +1,7 @@
 //! A mutex whose poison is dealt with once.
 
+use std::sync::TryLockError;
+
 use super::world;
 
 /// A mutual-exclusion lock without poisoning.
@@ -20,5 +22,14 @@ impl<T> Mutex<T> {
         self.0
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The lock, if nobody has it.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }

@@ -71,6 +71,12 @@ strong! {
     /// [`flight_join`], and keeps the look at the cache that follows after it. Model: as there.
     flight_look: Acquire;
 
+    /// A write on its way to look for a note of its key, an asker between its note and the `exists` hook, and the end
+    /// of an era, meet at one word. AcqRel: the later of two has all that the earlier one did before, so either the
+    /// write finds the note, or the hook finds in the source what the writer had changed there.
+    /// Models: `exists_against_*`.
+    exists_meet: AcqRel;
+
     /// A promise is answered. Release: the answer is whole before it is seen, and so is all that was done
     /// before, what the load stored above all. Pairs with [`promise_look`]. Model: `promise_is_answered_once`.
     promise_answer: Release;
@@ -86,22 +92,20 @@ strong! {
     /// [`swap_ended`], and keeps what follows after it. Model: `reader_handle_that_looked_meanwhile`.
     swap_look: Acquire;
 
-    /// A thread that has said that it is inside its slot looks whether the slot is claimed. Acquire: who
-    /// finds it not claimed any more finds all that the visitor did. Pairs with [`slot_unclaim`].
-    /// Model: `slot_is_used_by_one_at_a_time`.
-    slot_enter: Acquire;
+    /// The publisher opens a slot. Release: who finds it open loads what was published before, or something newer.
+    /// Pairs with [`slot_look`]. Model: `slot_keeps_nothing_that_was_replaced`.
+    slot_open: Release;
 
-    /// It leaves its slot. Release: the visitor that finds it outside finds what it did there. Pairs with
-    /// [`slot_look`]. Model: `slot_is_used_by_one_at_a_time`.
-    slot_leave: Release;
-
-    /// A visitor that has claimed a slot looks whether its thread is inside. Acquire: pairs with
-    /// [`slot_leave`]. Model: `slot_is_used_by_one_at_a_time`.
+    /// A thread looks whether its slot is open, before it loads. Acquire: pairs with [`slot_open`]. Model: as there.
     slot_look: Acquire;
 
-    /// A visitor gives its claim up. Release: pairs with [`slot_enter`].
-    /// Model: `slot_is_used_by_one_at_a_time`.
-    slot_unclaim: Release;
+    /// A thread says that it is not inside its slot any more. Release: it has done with what it read there. Pairs
+    /// with [`slot_gone`]. Model: `slot_is_let_go_once_it_is_left`.
+    slot_leave: Release;
+
+    /// The publisher, which has taken a value out of a slot, looks whether its thread is inside. Acquire: pairs with
+    /// [`slot_leave`]. Model: as there.
+    slot_gone: Acquire;
 }
 
 /// A mark of a table's entry, that its level is closed, and that an overlay is written. Relaxed: the
@@ -112,9 +116,11 @@ pub(crate) const MARK: Ordering = Ordering::Relaxed;
 /// A read looks at these. Relaxed: see [`MARK`].
 pub(crate) const MARK_LOOK: Ordering = Ordering::Relaxed;
 
-/// A slot's owner says that it is inside, a visitor that it claims the slot; and each looks at its own flag.
-/// Relaxed: what orders these stores before the look at the other's flag is a barrier on both sides, see
-/// `slots`. Models: `slot_*`, with the faults `no_light_barrier` and `no_heavy_barrier`.
+/// A thread says that it is inside its slot, and looks at the word, or puts a value there. Relaxed: what orders the
+/// first before the others, against the publisher that takes the value out before it looks for the flag, is a barrier on both
+/// sides, see `slots`; nor does the publisher touch the value before it finds the flag cleared. That a value which was taken out is not found by who was told of a newer one is the coherence
+/// of the word: it was taken out before that was published. Models: `slot_*`, with the faults `no_light_barrier` and
+/// `no_heavy_barrier`.
 pub(crate) const OWN: Ordering = Ordering::Relaxed;
 
 /// Statistics and hints: nothing is ordered by them.

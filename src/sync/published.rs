@@ -5,8 +5,7 @@ use std::ops::Deref;
 use crossbeam_utils::CachePadded;
 
 use super::atomic::AtomicU64;
-use super::slots::{Inside, PerThread};
-use super::world::Place;
+use super::slots::{PerThread, Place, Stopped};
 use super::{Arc, fault, order, world};
 
 /// The owner of the published pointer.
@@ -19,8 +18,8 @@ struct Shared<T: Send + Sync + 'static> {
     begun: CachePadded<AtomicU64>,
     /// Publications after which every load finds what they published.
     ended: AtomicU64,
-    /// What each thread keeps that has read without a handle.
-    kept: PerThread<Kept<T>>,
+    /// What each thread keeps that reads without a handle.
+    kept: PerThread<T>,
 }
 
 impl<T: Send + Sync + 'static> Cell<T> {
@@ -44,74 +43,53 @@ impl<T: Send + Sync + 'static> Cell<T> {
         self.0.pointer.load_full()
     }
 
-    /// What to [`read`](Self::read) by.
-    pub(crate) fn place(&self) -> Place {
+    /// What to [`read`](Place::read) by, for next to nothing, what each thread keeps of this cell.
+    pub(crate) fn place(&self) -> Place<T> {
         self.0.kept.place()
     }
 
-    /// Reads the published value: what `hit` finds, else what `beyond` does. As fast as a handle, but for finding
-    /// what the thread keeps, where nothing was published since its last time; wait-free in any case.
+    /// Reads the published value where [`read`](Place::read) has stopped, and keeps it for the thread's next reads.
+    /// Wait-free.
     #[inline(always)]
-    pub(crate) fn read<R>(
+    pub(crate) fn read_on<R>(
         &self,
-        place: Place,
-        hit: impl FnOnce(&T) -> Option<R>,
-        beyond: impl FnOnce(&T) -> Option<R>,
-    ) -> Option<R> {
-        let Some(mut mine) = self.0.kept.enter(place) else {
-            return self.read_unkept(beyond);
-        };
-        match mine.value() {
-            Some(kept) if kept.is_published(&self.0) => match hit(&kept.value) {
-                Some(found) => Some(found),
-                None => read_on(mine, beyond),
-            },
-            _ => self.read_newly(mine, beyond),
+        place: &Place<T>,
+        stopped: Stopped<'_>,
+        act: impl FnOnce(&T) -> R,
+    ) -> R {
+        match place.keep(stopped, || self.0.pointer.load_full()) {
+            Some(kept) => act(&kept),
+            None => act(&self.0.pointer.load()),
         }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn read_unkept<R>(&self, act: impl FnOnce(&T) -> R) -> R {
-        act(&self.0.pointer.load())
+    /// Frees what was taken from threads and they do not read any more, as far as the cell holds it.
+    pub(crate) fn let_go(&self) {
+        self.0.kept.let_go();
     }
 
-    #[cold]
-    #[inline(never)]
-    fn read_newly<R>(&self, mut mine: Inside<'_, Kept<T>>, act: impl FnOnce(&T) -> R) -> R {
-        let kept = mine.value().get_or_insert_with(|| Kept::new(&self.0));
-        act(kept.load(&self.0))
-    }
-
-    /// Takes from threads what they keep, unless they are reading it: what is not the newest any more, or
-    /// all.
-    pub(crate) fn let_go(&self, all: bool) {
-        if self.0.kept.is_empty() {
-            return;
-        }
-        let begun = self.0.begun.load(order::SWAP_BEGUN);
-        self.0.kept.visit_idle(|kept| {
-            if all || kept.as_ref().is_some_and(|kept| kept.seen != begun) {
-                *kept = None;
-            }
-        });
+    /// Takes from threads what they keep, for them to load it anew.
+    pub(crate) fn take_back(&self) {
+        self.0.kept.publish(|| ());
     }
 
     /// Publishes `value` and returns what it replaces. Afterwards no load returns the old value, and
     /// the count of the returned `Arc` includes everybody who still reads it.
     pub(crate) fn swap(&self, value: Arc<T>) -> Arc<T> {
-        let late = fault::planted("told_after_the_swap");
-        // Before the swap: whoever has seen the new value, or was told of it by somebody who has, sees
-        // this as well, and does not trust what it keeps.
-        if !late {
-            self.0.begun.fetch_add(1, order::COUNT);
-        }
-        let old = self.0.pointer.swap(value);
-        if late {
-            self.0.begun.fetch_add(1, order::COUNT);
-        }
-        self.0.ended.fetch_add(1, order::swap_ended());
-        old
+        self.0.kept.publish(|| {
+            let late = fault::planted("told_after_the_swap");
+            // Before the swap: whoever has seen the new value, or was told of it by somebody who has, sees
+            // this as well, and does not trust what it keeps.
+            if !late {
+                self.0.begun.fetch_add(1, order::COUNT);
+            }
+            let old = self.0.pointer.swap(value);
+            if late {
+                self.0.begun.fetch_add(1, order::COUNT);
+            }
+            self.0.ended.fetch_add(1, order::swap_ended());
+            old
+        })
     }
 
     pub(crate) fn reader(&self) -> CellReader<T> {
@@ -120,14 +98,6 @@ impl<T: Send + Sync + 'static> Cell<T> {
             shared: Arc::clone(&self.0),
         }
     }
-}
-
-/// The rest of a read that was no hit.
-#[cold]
-#[inline(never)]
-fn read_on<T, R>(mut mine: Inside<'_, Kept<T>>, act: impl FnOnce(&T) -> Option<R>) -> Option<R> {
-    let kept = mine.value().as_ref()?;
-    act(&kept.value)
 }
 
 /// What was loaded last, and what was known then.

@@ -10,9 +10,9 @@ use papaya::{Compute, Operation};
 use super::Keyed;
 use crate::spread::BuildSpread;
 
-pub(crate) use super::barrier::Barrier;
-pub(crate) use super::cell::{MutPtr, UnsafeCell};
-pub(crate) use super::own_slots::{Place, Slots};
+pub(crate) use super::barrier;
+pub(crate) use super::handed::Handed;
+pub(crate) use super::own_slots::{Index, Member, Slots};
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
 pub(crate) use std::thread;
 
@@ -20,6 +20,9 @@ pub(crate) use std::thread;
 pub(crate) fn spin() {
     std::hint::spin_loop();
 }
+
+/// How often to look whether a thread is still reading what it is to let go, before that is left for later.
+pub(crate) const GLANCES: usize = 32;
 
 /// How many processors this process may use; one where that is not known.
 pub(crate) fn processors() -> usize {

@@ -81,21 +81,24 @@ impl Watch {
 
 macro_rules! watched {
     ($name:ident: $value:ty, $($change:ident)*) => {
-        #[derive(Debug)]
-        pub(crate) struct $name {
-            value: atomic::$name,
-            watch: Watch,
-        }
+        watched!($name[]: $value, $($change)*);
 
         impl Default for $name {
             fn default() -> Self {
                 Self::new(Default::default())
             }
         }
+    };
+    ($name:ident[$($of:ident)?]: $value:ty, $($change:ident)*) => {
+        #[derive(Debug)]
+        pub(crate) struct $name$(<$of>)? {
+            value: atomic::$name$(<$of>)?,
+            watch: Watch,
+        }
 
         // Each has what any of them needs, as the real types have.
         #[allow(dead_code, reason = "not all of them need all of it")]
-        impl $name {
+        impl$(<$of>)? $name$(<$of>)? {
             pub(crate) fn new(value: $value) -> Self {
                 Self {
                     value: atomic::$name::new(value),
@@ -134,3 +137,4 @@ watched!(AtomicU16: u16, fetch_or);
 watched!(AtomicU32: u32, fetch_or);
 watched!(AtomicU64: u64, swap fetch_add fetch_sub fetch_or);
 watched!(AtomicUsize: usize, swap fetch_add fetch_sub fetch_or);
+watched!(AtomicPtr[T]: *mut T, swap);

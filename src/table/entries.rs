@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::contain::drop_contained;
 use crate::table::discard;
+use crate::table::pages::enlarge;
 
 /// Slots, each with an entry or a gap.
 ///
@@ -142,14 +143,17 @@ impl<K: Clone, V: Clone> Draft<K, V> {
         } else {
             (0, slots)
         };
-        Draft {
+        let mut draft = Draft {
             filled: Vec::with_capacity(filled),
             present: Vec::with_capacity(filled.div_ceil(64)),
             spaced: Vec::with_capacity(spaced),
             open: 0,
             len: 0,
             hollow: Vec::new(),
-        }
+        };
+        enlarge(&mut draft.filled);
+        enlarge(&mut draft.spaced);
+        draft
     }
 
     /// With all slots open from the start, and `any` entry in the gaps for now if there is nothing to drop.

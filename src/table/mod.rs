@@ -18,6 +18,7 @@ mod build;
 mod entries;
 mod level;
 mod list;
+mod pages;
 mod patch;
 mod place;
 mod shape;
@@ -89,7 +90,7 @@ pub(crate) struct Table<K, V> {
     second: Level<K, V>,
     /// What found no place there either, by mixed hashes.
     last: List<K, V>,
-    /// When its entries expire, if any do.
+    /// When its entries expire, if any do; and whether they may be dead.
     timed: Option<Box<Timed>>,
     /// What its entries weigh, if that is limited.
     weighed: Option<Box<Weighed>>,
@@ -198,6 +199,9 @@ impl<K, V> Table<K, V> {
             return None;
         }
         let (value, marked) = if self.is_watched() {
+            if self.is_guarded() {
+                return None;
+            }
             self.find_timed(hash, key)?
         } else {
             self.find_after(why, hash, key)?

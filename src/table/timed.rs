@@ -1,8 +1,11 @@
-//! When entries expire.
+//! When entries expire; and tables of which nothing is found before somebody has said that it lives.
 //!
 //! A table of which no entry ever does has nothing of this, and a hit in it does not ask. In any other the first
 //! level is closed from the start, as if something were marked: so what a hit tests anyway leads to where the
 //! deadlines are looked at. An entry that has expired is not found; it goes with the next fold.
+//!
+//! A *guarded* table is closed in the same way, and has no hits at all: whoever looks takes an entry with its key, and
+//! asks somebody else whether its value lives.
 
 use std::borrow::Borrow;
 
@@ -17,6 +20,8 @@ pub(super) struct Timed {
     last: Box<[Deadline]>,
     /// The first of them. Before it none has to be looked at, which may be a cache miss.
     earliest: Deadline,
+    /// Whether it is to be asked of each entry if it lives.
+    guarded: bool,
 }
 
 impl Timed {
@@ -47,7 +52,7 @@ impl Timed {
 }
 
 impl<K, V> Table<K, V> {
-    /// Whether any of its entries expires, or reads are to touch them.
+    /// Whether what is here may not be there for who looks, as it has expired or is dead, or reads are to touch it.
     #[inline(always)]
     pub(crate) fn is_watched(&self) -> bool {
         self.watched
@@ -56,6 +61,29 @@ impl<K, V> Table<K, V> {
     /// Whether an entry has expired by then, or was not touched for too long. Touches nothing.
     pub(super) fn is_gone(&self, at: At, now: Tick) -> bool {
         self.deadline(at).is_past(now) || self.is_idle(at, now)
+    }
+
+    /// Whether it has no hits, as it is to be asked of each entry if it lives.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.timed.as_ref().is_some_and(|timed| timed.guarded)
+    }
+
+    /// Has it be asked of each entry whether it lives, before the table is shared.
+    pub(crate) fn guarded(mut self, clock: &Clock) -> Self {
+        let timed = self.timed.get_or_insert_with(|| {
+            Box::new(Timed {
+                clock: clock.clone(),
+                first: Box::default(),
+                second: Box::default(),
+                last: Box::default(),
+                earliest: Deadline::NEVER,
+                guarded: true,
+            })
+        });
+        timed.guarded = true;
+        self.first.close();
+        self.watched = true;
+        self
     }
 
     /// [`find_first`](Self::find_first) where entries expire.
@@ -81,17 +109,46 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
+        let (_, value, marked) = self.find_entry(hash, key)?;
+        Some((value, marked))
+    }
+
+    /// The same, with the key as it is here.
+    #[inline]
+    pub(crate) fn find_entry<Q>(&self, hash: u64, key: &Q) -> Option<(&K, &V, bool)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
         let at = self.place_of(hash, key)?;
         if self.is_over(at) || !self.touch(at) {
             return None;
         }
+        self.marked_entry(at)
+    }
+
+    /// The same for who does not read it: nothing is touched.
+    pub(crate) fn look_at_entry<Q>(&self, hash: u64, key: &Q) -> Option<(&K, &V, bool)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let at = self.place_of(hash, key)?;
+        if self.is_gone(at, self.now()) {
+            return None;
+        }
+        self.marked_entry(at)
+    }
+
+    #[inline]
+    fn marked_entry(&self, at: At) -> Option<(&K, &V, bool)> {
         let marked = match at {
             At::First(slot) => self.first.is_marked(slot),
             At::Second(slot) => self.second.is_marked(slot),
             At::Last(index) => self.last.marks.has(index),
         };
-        let (_, value) = self.entry(at)?;
-        Some((value, marked))
+        let (key, value) = self.entry(at)?;
+        Some((key, value, marked))
     }
 
     /// [`find_at`](Self::find_at) where entries expire.
@@ -209,7 +266,7 @@ impl<K, V> Table<K, V> {
         H: Fn(&K) -> u64,
     {
         let mut changed = changed.peekable();
-        if old.timed.is_none() {
+        if old.earliest() == Deadline::NEVER {
             // Nearly always there is nothing to be done.
             while changed
                 .next_if(|change| change.2 == Deadline::NEVER)
@@ -220,7 +277,7 @@ impl<K, V> Table<K, V> {
             }
         }
         let mut timed = self.untimed(clock);
-        if old.timed.is_some() {
+        if old.earliest() != Deadline::NEVER {
             for (at, (key, _)) in self.places() {
                 let before = old.place_there(at, key, &hash_of);
                 let deadline = before.map_or(Deadline::NEVER, |at| old.deadline(at));
@@ -258,6 +315,7 @@ impl<K, V> Table<K, V> {
             second: never(self.second.shape().slots()),
             last: never(self.last.len()),
             earliest: Deadline::NEVER,
+            guarded: false,
         }
     }
 

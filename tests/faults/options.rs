@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder::{Bucket, BuildError, Builder};
+use larder::{Bucket, BuildError, Builder, KeyEvent};
 
 type Fresh = Builder<u64, u64>;
 type Spoil = fn(Fresh) -> Fresh;
@@ -11,7 +11,7 @@ fn fresh(name: &str) -> Fresh {
     Bucket::<u64, u64>::builder(name).load(|key: &u64| Ok::<_, String>(*key))
 }
 
-const REFUSED: [(&str, &str, Spoil); 20] = [
+const REFUSED: [(&str, &str, Spoil); 22] = [
     ("batch_size", "0", |b| b.batch_size(0)),
     ("queue_capacity", "0", |b| b.queue_capacity(0)),
     ("loader_threads", "0", |b| b.loader_threads(0)),
@@ -29,6 +29,10 @@ const REFUSED: [(&str, &str, Spoil); 20] = [
     ("refresh_jitter", "-0.1", |b| b.refresh_jitter(-0.1)),
     ("refresh_jitter", "NaN", |b| b.refresh_jitter(f64::NAN)),
     ("refresh_jitter", "inf", |b| b.refresh_jitter(f64::INFINITY)),
+    ("key_events", "set", |b| b.key_events([KeyEvent::Missed])),
+    ("key_events", "empty", |b| {
+        b.key_observer(|_, _| {}).key_events([])
+    }),
     ("name", "empty", |_| fresh("")),
     ("refresh_every", "set", |_| {
         Bucket::<u64, u64>::builder("none").refresh_every(Duration::from_secs(1))

@@ -3,8 +3,9 @@
 use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use larder::{Bucket, BuildError, Error, ErrorKind, Event, Outcome};
+use larder::{Bucket, BuildError, Error, ErrorKind, Event, KeyEvent, Outcome};
 
 use crate::common::{Broken, Door, Notes, PATIENCE, Task, bounded};
 
@@ -313,5 +314,137 @@ fn g13_tables_that_somebody_still_holds_are_counted() {
         let taken = Task::spawn(move || drop(held));
         taken.join();
         counted(0);
+    });
+}
+
+type Told = Notes<(KeyEvent, u64)>;
+
+/// A bucket that notes what happens to its keys. Key 0 is absent, odd keys fail; what is held up stands at the door.
+fn telling(kinds: Option<&[KeyEvent]>, shape: fn(Watched) -> Watched) -> (Numbers, Told, Door) {
+    let (told, door) = (Notes::new(), Door::open());
+    let (noting, at) = (told.clone(), door.clone());
+    let builder = Numbers::builder("told")
+        .loader_threads(1)
+        .load(move |key: &u64| {
+            at.pass();
+            match key {
+                0 => Ok(None),
+                key if key % 2 == 1 => Err("odd"),
+                key => Ok(Some(*key)),
+            }
+        })
+        .key_observer(move |event, key| noting.add((event, *key)));
+    let builder = match kinds {
+        Some(kinds) => builder.key_events(kinds.iter().copied()),
+        None => builder,
+    };
+    (shape(builder).build().unwrap(), told, door)
+}
+
+type Watched = larder::Builder<u64, u64>;
+
+#[test]
+fn g13_what_happens_to_a_key_is_told_with_the_key() {
+    use KeyEvent::{Absent, Blocked, Disappeared, Failed, Missed, TimedOut};
+
+    bounded(|| {
+        let (bucket, told, door) = telling(Some(KeyEvent::ALL), |b| b);
+        assert_eq!((bucket.get(&2), bucket.get(&2)), (Some(2), Some(2)));
+        assert_eq!((bucket.peek(&8), bucket.get(&0)), (None, None));
+        assert!(bucket.fetch(&3).is_err());
+        assert_eq!(bucket.get_many([&2, &4]), [Some(2), Some(4)]);
+        let own = bucket.call().fetch_with(&5, |key| Ok::<_, String>(*key));
+        assert!(own.is_ok());
+        // Who comes to a load that is under way.
+        door.close();
+        let leader = bucket.clone();
+        let leader = Task::spawn(move || leader.get(&6));
+        door.await_waiting(1);
+        let late = bucket.call().timeout(Duration::ZERO).fetch(&6);
+        assert!(late.unwrap_err().is_timeout());
+        door.release();
+        assert_eq!(leader.join(), Some(6));
+        // A reload that is asked for is no miss; it fails, or finds the key gone, or does not.
+        bucket.set_many([(0, 7), (1, 7)]);
+        assert!(bucket.request_load([0, 1, 2]).wait(PATIENCE));
+        bucket.shutdown();
+        let expected = [
+            (Missed, 2),
+            (Missed, 0),
+            (Absent, 0),
+            (Missed, 3),
+            (Failed, 3),
+            (Missed, 4),
+            (Missed, 5),
+            (Missed, 6),
+            (Blocked, 6),
+            (TimedOut, 6),
+            (Disappeared, 0),
+            (Failed, 1),
+        ];
+        assert_eq!(told.all(), expected);
+        assert_eq!(bucket.stats().events_dropped, 0);
+    });
+}
+
+#[test]
+fn g13_a_value_that_died_is_told_with_its_key() {
+    bounded(|| {
+        let odd_live = |b: Watched| b.alive(|_, value| value % 2 == 1);
+        let (bucket, told, _) = telling(Some(&[KeyEvent::Disappeared]), odd_live);
+        bucket.set_many([(1, 1), (2, 2), (3, 4)]);
+        assert_eq!((bucket.peek(&1), bucket.peek(&2)), (Some(1), None));
+        crate::common::eventually("the removal", || bucket.stats().died == 1);
+        assert!(bucket.notify_dead(&3).unwrap());
+        bucket.shutdown();
+        let expected = [(KeyEvent::Disappeared, 2), (KeyEvent::Disappeared, 3)];
+        assert_eq!(told.all(), expected);
+    });
+}
+
+#[test]
+fn g13_of_keys_failures_are_told_unless_something_else_is_said() {
+    bounded(|| {
+        for (kinds, expected) in [
+            (None, vec![(KeyEvent::Failed, 1)]),
+            (Some(KeyEvent::FAILURES), vec![(KeyEvent::Failed, 1)]),
+            (Some(&[KeyEvent::Absent][..]), vec![(KeyEvent::Absent, 0)]),
+        ] {
+            let (bucket, told, _) = telling(kinds, |b| b);
+            for key in 0..3 {
+                assert_eq!(bucket.get(&key), (key == 2).then_some(2));
+            }
+            bucket.shutdown();
+            assert_eq!(told.all(), expected, "{kinds:?}");
+        }
+    });
+}
+
+#[test]
+fn g13_what_is_remembered_to_be_absent_is_told_and_the_end_is_no_failure() {
+    bounded(|| {
+        let remembering = |b: Watched| {
+            b.exists(|key: &u64| Ok::<_, String>(*key != 9))
+                .exists_absent_for(PATIENCE)
+        };
+        let kinds = [KeyEvent::Missed, KeyEvent::Absent, KeyEvent::Failed];
+        let (bucket, told, door) = telling(Some(&kinds), remembering);
+        assert_eq!((bucket.get(&9), bucket.get(&9)), (None, None));
+        door.close();
+        let waiter = bucket.clone();
+        let waiter = Task::spawn(move || waiter.fetch(&2).map_err(|error| error.kind()));
+        door.await_waiting(1);
+        let closing = bucket.clone();
+        let closing = Task::spawn(move || closing.shutdown());
+        assert_eq!(waiter.join().map(|_| ()), Err(ErrorKind::Closed));
+        door.release();
+        closing.join();
+        let expected = [
+            (KeyEvent::Missed, 9),
+            (KeyEvent::Absent, 9),
+            (KeyEvent::Absent, 9),
+            (KeyEvent::Missed, 2),
+        ];
+        assert_eq!(told.all(), expected);
     });
 }

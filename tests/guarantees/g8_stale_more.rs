@@ -310,3 +310,32 @@ fn g8_many_keys_that_are_due_together_all_go() {
         assert!(bucket.is_empty());
     });
 }
+
+/// A new time is the same value again, with a number that says less than it might: it is no older for that.
+#[test]
+fn g8_a_new_time_outlives_the_taking_out_of_what_is_stale() {
+    bounded(|| {
+        let (time, source, door) = (ManualClock::new(), Source::new(), Door::open());
+        let bucket = by_dataset(&time, &source, &door);
+        bucket.set_many([(1, 1), (2, 2)]);
+        settle(&bucket);
+        refresh(&bucket);
+        // Written after the failure, and folded: not stale.
+        bucket.set_many([(3, 3), (4, 4), (5, 5)]);
+        settle(&bucket);
+        time.advance(MOST - TICK);
+        // Not folded before the others are taken out.
+        let epoch = bucket.epoch();
+        assert!(bucket.expire_in(&3, 10 * MOST).unwrap());
+        assert_eq!(bucket.take(&5).unwrap(), Some(5));
+        assert_eq!(bucket.epoch(), epoch);
+        time.advance(TICK);
+        settle(&bucket);
+        assert_eq!((bucket.peek(&1), bucket.peek(&2)), (None, None));
+        assert_eq!((bucket.peek(&3), bucket.peek(&4)), (Some(3), Some(4)));
+        assert_eq!(bucket.peek(&5), None);
+        let left = larder::Ttl::Left(10 * MOST - TICK);
+        assert_eq!(bucket.ttl(&3), Some(left), "the new time is lost");
+        assert_eq!(bucket.stats().too_stale, 2);
+    });
+}

@@ -1,4 +1,4 @@
-//! What is asked before a load, what a call says of one, and what must hold before a dataset is taken.
+//! What is asked before a load, what a call says of one, and whole datasets: how they are taken, and refused.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,8 +14,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod datasets;
+mod derived;
 mod exists;
+mod fallback;
+mod layers;
 mod options;
+mod pairs;
 mod reloads;
 mod switch;
 mod validators;

@@ -3,15 +3,22 @@
 //! One thread asks; the bucket's own threads load, fold and refresh behind its back, which must not show.
 //! Shared with the fuzz target `ops`.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use larder::{Bucket, ErrorKind, LoadState, ManualClock, Origin, Outcome, Reader, Snapshot, Ttl};
+use larder::{
+    Bucket, Derived, ErrorKind, List, LoadState, ManualClock, Origin, Outcome, Reader, Reset,
+    Snapshot, Ttl,
+};
 
 /// So few keys that every operation meets the others.
 pub(crate) const KEYS: u8 = 12;
+
+/// How long a key is remembered to be absent.
+const ABSENT_FOR: Duration = Duration::from_millis(900);
 
 /// Real time; only a bug takes so long.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -38,6 +45,10 @@ pub(crate) enum Op {
     Invalidate(u8),
     InvalidateMany(Vec<u8>),
     Clear,
+    /// To this version.
+    Reset(u8),
+    /// With a loader of the call's own that resets the bucket in its first run.
+    FetchThroughReset(u8, Said),
     Publish,
     Fetch(u8),
     FetchMany(Vec<u8>),
@@ -48,6 +59,14 @@ pub(crate) enum Op {
     Keep,
     Forget,
     Advance(u16),
+    /// Switches caching off or on.
+    Caching(bool),
+    /// What the hook says of a key from now on, where there is one.
+    Exists(u8, bool),
+    /// What a key has dies, and so does the same value of other keys. Only where values die.
+    Die(u8),
+    /// The same, and the bucket is told of it.
+    DieAndTell(u8),
     /// What the source says of a key from now on.
     Source(u8, Said),
     /// How the source answers as a whole from now on.
@@ -96,6 +115,15 @@ pub(crate) enum Shape {
     Dataset,
 }
 
+/// What is known of a bucket besides its loaders.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traits {
+    /// Its values may die.
+    pub(crate) mortal: bool,
+    /// It asks whether a key exists before it loads it.
+    pub(crate) asks: bool,
+}
+
 /// What the loaders ask.
 struct Source {
     says: BTreeMap<u8, Said>,
@@ -118,8 +146,8 @@ impl Source {
     }
 }
 
-/// A snapshot, its epoch, and the pairs that it held when it was taken.
-type Kept<S> = (Snapshot<u8, u32, S>, u64, Vec<(u8, u32)>);
+/// A snapshot, its epoch, and the pairs and the list that it held when it was taken.
+type Kept<S> = (Snapshot<u8, u32, S>, u64, Vec<(u8, u32)>, Option<Vec<u8>>);
 
 pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
     bucket: Bucket<u8, u32, S>,
@@ -128,20 +156,45 @@ pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
     source: Arc<Mutex<Source>>,
     shape: Shape,
     ttl: Option<Duration>,
+    traits: Traits,
+    /// Values that are dead, whoever has them.
+    dead: Arc<Mutex<BTreeSet<u32>>>,
+    /// Keys of which the hook says that they do not exist.
+    missing: Arc<Mutex<BTreeSet<u8>>>,
+    /// Keys that are remembered to exist, and until when others are not to.
+    known: BTreeSet<u8>,
+    absent: BTreeMap<u8, Duration>,
+    caching: bool,
     /// When what is cached expires, if it does.
     expires: BTreeMap<u8, Duration>,
     /// What must be cached.
     cached: BTreeMap<u8, u32>,
     /// Until when, of what has failed to refresh since it was written.
     stale: BTreeMap<u8, Duration>,
+    list: Derived<u8, u32, List<u8>>,
+    /// The keys of the dataset that is published, in the order of the source.
+    listed: Option<Vec<u8>>,
+    /// Until when, if a dataset has failed since.
+    listed_until: Option<Duration>,
     kept: Vec<Kept<S>>,
     epoch: u64,
+    version: u64,
 }
 
 impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
     /// `loaders`: one where keys share a hash. Of two batches at a time the later one's keys, folded meanwhile, may
     /// have those of the other refused, which is right and not what this is to compare.
     pub(crate) fn new(shape: Shape, hasher: S, loaders: usize, ttl: Option<Duration>) -> Self {
+        Self::with(shape, hasher, loaders, ttl, Traits::default())
+    }
+
+    pub(crate) fn with(
+        shape: Shape,
+        hasher: S,
+        loaders: usize,
+        ttl: Option<Duration>,
+        traits: Traits,
+    ) -> Self {
         let source = Arc::new(Mutex::new(Source {
             says: BTreeMap::new(),
             mood: Mood::Well,
@@ -156,6 +209,20 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         let builder = match ttl {
             Some(ttl) => builder.ttl(ttl),
             None => builder,
+        };
+        let dead = Arc::new(Mutex::new(BTreeSet::new()));
+        let asked = Arc::clone(&dead);
+        let builder = match traits.mortal {
+            true => builder.alive(move |_, value| !asked.lock().unwrap().contains(value)),
+            false => builder,
+        };
+        let missing = Arc::new(Mutex::new(BTreeSet::new()));
+        let hook = Arc::clone(&missing);
+        let builder = match traits.asks {
+            true => builder
+                .exists(move |key: &u8| Ok::<_, String>(!hook.lock().unwrap().contains(key)))
+                .exists_absent_for(ABSENT_FOR),
+            false => builder,
         };
         let (one, many, all) = (
             Arc::clone(&source),
@@ -186,16 +253,18 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 .map(|()| answers)
             }),
         };
+        let list = Derived::list();
         let builder = match shape {
-            Shape::Dataset => builder.load_all(move || {
+            Shape::Dataset => builder.derive(&list).load_all(move || {
                 let (whole, pairs) = Self::peek_at(&all, |source| {
                     let value = |(&key, said): (&u8, &Said)| match *said {
                         Said::Value(value) => Some((key, value)),
                         _ => None,
                     };
+                    let from_the_last = source.says.iter().rev();
                     (
                         source.mood,
-                        source.says.iter().filter_map(value).collect::<Vec<_>>(),
+                        from_the_last.filter_map(value).collect::<Vec<_>>(),
                     )
                 });
                 Source {
@@ -207,6 +276,12 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             }),
             Shape::Single | Shape::Bulk => builder,
         };
+        let asked = Arc::clone(&source);
+        let builder = builder.on_reset(move |_| {
+            let mood = Self::peek_at(&asked, |source| source.mood);
+            let says = BTreeMap::new();
+            Source { says, mood }.whole()
+        });
         let bucket = builder.build().unwrap();
         let reader = bucket.reader();
         let cached = BTreeMap::new();
@@ -217,11 +292,21 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             source,
             shape,
             ttl,
+            traits,
+            dead,
+            missing,
+            known: BTreeSet::new(),
+            absent: BTreeMap::new(),
+            caching: true,
             expires: BTreeMap::new(),
             cached,
             stale: BTreeMap::new(),
+            list,
+            listed: None,
+            listed_until: None,
             kept: Vec::new(),
             epoch: 0,
+            version: 0,
         }
     }
 
@@ -279,6 +364,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 let there = self.cached.get(key).copied();
                 assert_eq!(updated.unwrap(), change(there), "{op:?}");
                 match (there, change(there)) {
+                    (Some(_), Some(value)) if self.is_dead(value) => self.change(*key, None),
                     // It keeps its time.
                     (Some(_), Some(value)) => {
                         self.cached.insert(*key, value);
@@ -291,7 +377,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             Op::Take(key) => {
                 let there = self.cached.get(key).copied();
                 assert_eq!(self.bucket.take(key).unwrap(), there, "{op:?}");
-                self.change(*key, None);
+                // Where nothing is taken nothing is written.
+                if there.is_some() {
+                    self.change(*key, None);
+                }
             }
             Op::InvalidateIf(zeros) => {
                 let is_wanted = |value: &u32| value.trailing_zeros() >= u32::from(*zeros);
@@ -321,16 +410,18 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             }
             Op::Clear => {
                 self.bucket.clear().unwrap();
-                self.cached.clear();
-                self.expires.clear();
-                self.stale.clear();
+                self.forget_all();
             }
+            Op::Reset(version) => self.reset(u64::from(*version)),
+            Op::FetchThroughReset(key, said) => self.fetch_through_reset(*key, *said),
             Op::Publish => {
                 let epoch = self.bucket.publish().unwrap();
                 let snapshot = self.bucket.snapshot();
                 assert_eq!(snapshot.epoch(), epoch);
                 let mut pairs: Vec<_> = snapshot.iter().map(|(&k, &v)| (k, v)).collect();
                 pairs.sort_unstable();
+                // What has not been found dead yet may still be in it.
+                pairs.retain(|(_, value)| !self.is_dead(*value));
                 assert_eq!(
                     pairs,
                     self.pairs(),
@@ -345,20 +436,43 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 assert!(ticket.rejected().is_empty());
                 // The clock stands still, so this waits for the loads alone.
                 assert!(ticket.wait(LIMIT));
-                for key in keys {
-                    self.model_load(*key);
+                // The second of two equal ones joins the first.
+                for key in keys.iter().collect::<BTreeSet<_>>() {
+                    if self.cached.contains_key(key) || self.ask(*key).is_none() {
+                        self.model_load(*key);
+                    }
                 }
             }
             Op::Refresh => self.refresh(),
             Op::Keep => {
                 let snapshot = self.bucket.snapshot();
                 let pairs = snapshot.iter().map(|(&k, &v)| (k, v)).collect();
-                self.kept.push((snapshot.clone(), snapshot.epoch(), pairs));
+                let listed = self.listed.clone();
+                self.kept
+                    .push((snapshot.clone(), snapshot.epoch(), pairs, listed));
             }
             Op::Forget => {
                 self.kept.pop();
             }
             // Folds that are due happen behind our back.
+            Op::Caching(caching) => {
+                self.bucket.set_caching(*caching).unwrap();
+                assert_eq!(self.bucket.is_caching(), *caching);
+                if self.caching != *caching {
+                    self.forget_all();
+                }
+                self.caching = *caching;
+            }
+            Op::Exists(key, true) => drop(self.missing.lock().unwrap().remove(key)),
+            Op::Exists(key, false) => drop(self.missing.lock().unwrap().insert(*key)),
+            Op::Die(key) => drop(self.die(*key)),
+            Op::DieAndTell(key) => {
+                let died = self.die(*key);
+                let gone = self.bucket.notify_dead(key).unwrap();
+                // It may be that a value which died earlier is still there.
+                assert!(gone || !died, "{op:?}");
+                assert!(!self.bucket.notify_dead(key).unwrap(), "{op:?}");
+            }
             Op::Advance(millis) => self.advance(Duration::from_millis(u64::from(*millis))),
             Op::Source(key, said) => {
                 self.source.lock().unwrap().says.insert(*key, *said);
@@ -367,8 +481,44 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         }
     }
 
+    /// Everything is replaced, by nothing to begin with.
+    fn forget_all(&mut self) {
+        self.cached.clear();
+        self.expires.clear();
+        self.stale.clear();
+        self.known.clear();
+        self.absent.clear();
+        (self.listed, self.listed_until) = (None, None);
+    }
+
+    /// The hook is asked about a key that is missed, where it is not remembered. Returns what the call is answered
+    /// with, if that is the end of it.
+    fn ask(&mut self, key: u8) -> Option<Origin> {
+        if !self.traits.asks {
+            return None;
+        }
+        let exists = !self.missing.lock().unwrap().contains(&key);
+        if !self.caching {
+            return (!exists).then_some(Origin::Loaded);
+        }
+        let now = self.clock.clock().now();
+        if self.absent.get(&key).is_some_and(|until| now < *until) {
+            return Some(Origin::Hit);
+        }
+        if self.known.contains(&key) {
+            return None;
+        }
+        if exists {
+            self.known.insert(key);
+            return None;
+        }
+        self.absent.insert(key, now + ABSENT_FOR);
+        Some(Origin::Loaded)
+    }
+
     /// What a write or a load does to a key: it is not stale after that.
     fn change(&mut self, key: u8, value: Option<u32>) {
+        self.absent.remove(&key);
         match value {
             Some(value) => self.change_for(key, value, self.ttl),
             None => {
@@ -381,15 +531,39 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
 
     /// The same with a value that lives so long.
     fn change_for(&mut self, key: u8, value: u32, ttl: Option<Duration>) {
+        self.absent.remove(&key);
+        if !self.caching {
+            return;
+        }
         self.cached.insert(key, value);
         self.stale.remove(&key);
         match ttl {
             Some(ttl) => drop(self.expires.insert(key, self.clock.clock().now() + ttl)),
             None => drop(self.expires.remove(&key)),
         }
-        if ttl == Some(Duration::ZERO) {
+        if ttl == Some(Duration::ZERO) || self.is_dead(value) {
             self.change(key, None);
         }
+    }
+
+    fn is_dead(&self, value: u32) -> bool {
+        self.dead.lock().unwrap().contains(&value)
+    }
+
+    /// Returns whether there was something to die.
+    fn die(&mut self, key: u8) -> bool {
+        if !self.traits.mortal {
+            return false;
+        }
+        let Some(&value) = self.cached.get(&key) else {
+            return false;
+        };
+        self.dead.lock().unwrap().insert(value);
+        let all = self.cached.iter().filter(|(_, there)| **there == value);
+        for key in all.map(|(&key, _)| key).collect::<Vec<_>>() {
+            self.change(key, None);
+        }
+        true
     }
 
     /// What a change of a value's time does. It is as stale as before.
@@ -421,7 +595,11 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         for &key in &due {
             self.change(key, None);
         }
-        if !due.is_empty() {
+        let list_goes = self.listed_until.is_some_and(|until| until <= now);
+        if list_goes {
+            (self.listed, self.listed_until) = (None, None);
+        }
+        if !due.is_empty() || list_goes {
             // A turn of the refresher, which takes them out.
             self.bucket.publish().unwrap();
         }
@@ -442,11 +620,19 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
     /// What a load of the key does to the cache.
     fn model_load(&mut self, key: u8) {
         match self.said(key) {
+            (Mood::Well, Said::Value(value) | Said::Expiring(value, _) | Said::Ignore(value))
+                if self.is_dead(value) =>
+            {
+                self.fail(key);
+            }
             (Mood::Well, Said::Value(value)) => self.change(key, Some(value)),
             (Mood::Well, Said::Expiring(value, ttl)) => {
                 self.change_for(key, value, Some(millis(ttl)));
             }
-            (Mood::Well, Said::Absent) => self.change(key, None),
+            (Mood::Well, Said::Absent) => {
+                self.known.remove(&key);
+                self.change(key, None);
+            }
             (Mood::Well, Said::Ignore(_)) => {}
             _ => self.fail(key),
         }
@@ -457,11 +643,20 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         if let Some(&value) = self.cached.get(&key) {
             return Ok((Some(value), Origin::Hit));
         }
+        let loaded = match self.caching {
+            true => Origin::Loaded,
+            false => Origin::Ignored,
+        };
         match self.said(key) {
             (Mood::Fails, _) | (Mood::Well, Said::Error) => Err(ErrorKind::Load),
             (Mood::Panics, _) => Err(ErrorKind::Panicked),
+            (Mood::Well, Said::Value(value) | Said::Expiring(value, _) | Said::Ignore(value))
+                if self.is_dead(value) =>
+            {
+                Err(ErrorKind::Dead)
+            }
             (Mood::Well, Said::Value(value) | Said::Expiring(value, _)) => {
-                Ok((Some(value), Origin::Loaded))
+                Ok((Some(value), loaded))
             }
             (Mood::Well, Said::Ignore(value)) => Ok((Some(value), Origin::Ignored)),
             (Mood::Well, Said::Absent) => Ok((None, Origin::Loaded)),
@@ -470,18 +665,37 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
 
     fn fetch(&mut self, key: u8) {
         let expected = self.expected(key);
+        let told = match self.cached.contains_key(&key) {
+            true => None,
+            false => self.ask(key),
+        };
+        let expected = told.map_or(expected, |origin| Ok((None, origin)));
         let fetched = self.bucket.fetch(&key);
         let fetched = fetched
             .map(|f| (f.value().copied(), f.origin()))
             .map_err(|e| e.kind());
         assert_eq!(fetched, expected, "fetch of {key}");
-        if !self.cached.contains_key(&key) {
+        if !self.cached.contains_key(&key) && told.is_none() {
             self.model_load(key);
         }
     }
 
     fn fetch_many(&mut self, keys: &[u8]) {
-        let mut expected: Vec<_> = keys.iter().map(|&key| self.expected(key)).collect();
+        // Asked once for each key, and before any of them is loaded.
+        let mut told = BTreeMap::new();
+        for &key in keys {
+            if !self.cached.contains_key(&key)
+                && !told.contains_key(&key)
+                && let Some(origin) = self.ask(key)
+            {
+                told.insert(key, origin);
+            }
+        }
+        let expected = keys.iter().map(|key| match told.get(key) {
+            Some(&origin) => Ok((None, origin)),
+            None => self.expected(*key),
+        });
+        let mut expected: Vec<_> = expected.collect();
         // The second of two equal misses joins the first.
         for at in 0..keys.len() {
             if keys[..at].contains(&keys[at])
@@ -501,9 +715,72 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             .collect();
         assert_eq!(fetched, expected, "fetch of {keys:?}");
         for &key in keys {
-            if !self.cached.contains_key(&key) {
+            if !self.cached.contains_key(&key) && !told.contains_key(&key) {
                 self.model_load(key);
             }
+        }
+    }
+
+    fn reset(&mut self, version: u64) {
+        let mood = self.source.lock().unwrap().mood;
+        let expected = match (version.cmp(&self.version), mood) {
+            (Ordering::Less, _) => Ok(Reset::Older),
+            (Ordering::Equal, _) => Ok(Reset::Current),
+            (Ordering::Greater, Mood::Well) => Ok(Reset::Done),
+            (Ordering::Greater, Mood::Fails) => Err(ErrorKind::Refused),
+            (Ordering::Greater, Mood::Panics) => Err(ErrorKind::Panicked),
+        };
+        let done = self.bucket.reset(version).map_err(|error| error.kind());
+        assert_eq!(done, expected, "reset to {version}");
+        if done == Ok(Reset::Done) {
+            self.version = version;
+            self.forget_all();
+        }
+    }
+
+    fn fetch_through_reset(&mut self, key: u8, said: Said) {
+        let (bucket, version) = (self.bucket.clone(), self.version + 1);
+        let well = self.source.lock().unwrap().mood == Mood::Well;
+        let mut runs = 0;
+        let fetched = self.bucket.call().fetch_with(&key, |_| {
+            runs += 1;
+            if runs == 1 {
+                let reset = bucket.reset(version);
+                assert_eq!(reset.is_ok(), well);
+                // What it says then is nobody's, if it was reset.
+                if well {
+                    return Err("of before");
+                }
+            }
+            match said {
+                Said::Error => Err("scripted"),
+                said => Ok(said.outcome()),
+            }
+        });
+        let there = self.cached.get(&key).copied();
+        let expected = match (there, said) {
+            (Some(value), _) => Ok(Some(value)),
+            (None, Said::Value(value) | Said::Expiring(value, _) | Said::Ignore(value)) => {
+                Ok(Some(value))
+            }
+            (None, Said::Absent) => Ok(None),
+            (None, Said::Error) => Err(ErrorKind::Load),
+        };
+        let fetched = fetched.map(|fetched| fetched.into_value());
+        assert_eq!(fetched.map_err(|e| e.kind()), expected, "{key}, {said:?}");
+        if there.is_some() {
+            assert_eq!(runs, 0);
+            return;
+        }
+        assert_eq!(runs, 1 + usize::from(well));
+        if well {
+            self.version = version;
+            self.forget_all();
+        }
+        match said {
+            Said::Value(value) => self.change(key, Some(value)),
+            Said::Expiring(value, ttl) => self.change_for(key, value, Some(millis(ttl))),
+            _ => {}
         }
     }
 
@@ -517,9 +794,15 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             .map_err(|e| e.kind());
         let expected = match (self.cached.get(&key), said) {
             (Some(&value), _) => Ok((Some(value), Origin::Hit)),
-            (None, Said::Value(value) | Said::Expiring(value, _)) => {
-                Ok((Some(value), Origin::Loaded))
+            (None, Said::Value(value) | Said::Expiring(value, _) | Said::Ignore(value))
+                if self.is_dead(value) =>
+            {
+                Err(ErrorKind::Dead)
             }
+            (None, Said::Value(value) | Said::Expiring(value, _)) => match self.caching {
+                true => Ok((Some(value), Origin::Loaded)),
+                false => Ok((Some(value), Origin::Ignored)),
+            },
             (None, Said::Ignore(value)) => Ok((Some(value), Origin::Ignored)),
             (None, Said::Absent) => Ok((None, Origin::Loaded)),
             (None, Said::Error) => Err(ErrorKind::Load),
@@ -533,6 +816,8 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             (Said::Expiring(value, ttl), None) => {
                 self.change_for(key, value, Some(millis(ttl)));
             }
+            // It is not in the source of this loader, of which the hook knows nothing; but it is taken for absent.
+            (Said::Absent, None) => drop(self.known.remove(&key)),
             _ => {}
         }
     }
@@ -544,6 +829,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             .wait(LIMIT)
             .map_err(|error| error.kind());
         let mood = self.source.lock().unwrap().mood;
+        if !self.caching {
+            assert_eq!(ended, Ok(()), "there is nothing to refresh");
+            return;
+        }
         match (self.shape, mood) {
             (Shape::Dataset, Mood::Well) => {
                 assert_eq!(ended, Ok(()));
@@ -552,11 +841,11 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                     Said::Value(value) => Some((key, value)),
                     _ => None,
                 };
-                let pairs: Vec<_> = source.says.iter().filter_map(value).collect();
+                let pairs: Vec<_> = source.says.iter().rev().filter_map(value).collect();
                 drop(source);
-                self.cached.clear();
-                self.expires.clear();
-                self.stale.clear();
+                self.forget_all();
+                self.listed = Some(pairs.iter().map(|&(key, _)| key).collect());
+                self.listed_until = None;
                 for (key, value) in pairs {
                     self.change(key, Some(value));
                 }
@@ -567,6 +856,8 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                     _ => ErrorKind::Panicked,
                 };
                 assert_eq!(ended, Err(kind));
+                let until = self.clock.clock().now() + MAX_STALE;
+                self.listed_until.get_or_insert(until);
                 for key in self.cached.keys().copied().collect::<Vec<_>>() {
                     self.fail(key);
                 }
@@ -646,7 +937,12 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         let epoch = self.bucket.epoch();
         assert!(epoch >= self.epoch, "epoch {when}");
         self.epoch = epoch;
-        for (snapshot, epoch, pairs) in &self.kept {
+        assert_eq!(self.bucket.version(), self.version, "version {when}");
+        let snapshot = self.bucket.snapshot();
+        assert_eq!(snapshot.version(), self.version, "snapshot.version {when}");
+        self.compare_list(&snapshot, self.listed.as_deref(), when);
+        for (snapshot, epoch, pairs, listed) in &self.kept {
+            self.compare_list(snapshot, listed.as_deref(), when);
             let now: Vec<_> = snapshot.iter().map(|(&k, &v)| (k, v)).collect();
             assert_eq!(
                 (snapshot.epoch(), &now),
@@ -657,5 +953,14 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 assert_eq!(snapshot.get(key), Some(value), "snapshot.get({key}) {when}");
             }
         }
+    }
+
+    /// What was derived is as the dataset was, and its values are as the snapshot has them.
+    fn compare_list(&self, snapshot: &Snapshot<u8, u32, S>, listed: Option<&[u8]>, when: &str) {
+        let now = self.list.of(snapshot).map(List::keys);
+        assert_eq!(now, listed, "a list {when}");
+        let keys = listed.unwrap_or_default().iter();
+        let pairs = keys.filter_map(|key| snapshot.get(key).map(|value| (key, value)));
+        assert!(self.list.pairs(snapshot).eq(pairs), "its pairs {when}");
     }
 }

@@ -12,7 +12,7 @@ mod machine;
 
 use std::hash::{BuildHasher, Hasher};
 
-use machine::{KEYS, Machine, Mood, Op, Said, Shape};
+use machine::{KEYS, Machine, Mood, Op, Said, Shape, Traits};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -64,6 +64,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => key().prop_map(Op::Invalidate),
         1 => keys().prop_map(Op::InvalidateMany),
         1 => Just(Op::Clear),
+        1 => any::<u8>().prop_map(Op::Reset),
+        1 => (key(), said()).prop_map(|(k, s)| Op::FetchThroughReset(k, s)),
         3 => Just(Op::Publish),
         3 => key().prop_map(Op::Fetch),
         2 => keys().prop_map(Op::FetchMany),
@@ -73,6 +75,10 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Keep),
         1 => Just(Op::Forget),
         3 => (0..500_u16).prop_map(Op::Advance),
+        1 => prop_oneof![1 => Just(false), 3 => Just(true)].prop_map(Op::Caching),
+        2 => (key(), any::<bool>()).prop_map(|(k, exists)| Op::Exists(k, exists)),
+        2 => key().prop_map(Op::Die),
+        1 => key().prop_map(Op::DieAndTell),
         4 => (key(), said()).prop_map(|(k, s)| Op::Source(k, s)),
         1 => prop_oneof![3 => Just(Mood::Well), 1 => Just(Mood::Fails), 1 => Just(Mood::Panics)]
             .prop_map(Op::Mood),
@@ -122,6 +128,27 @@ proptest! {
         quiet();
         let ttl = Some(std::time::Duration::from_millis(700));
         Machine::new(Shape::Dataset, larder::DefaultHashBuilder::default(), 2, ttl).run(&ops);
+    }
+
+    #[test]
+    fn a_bucket_that_asks_what_exists_is_its_model(ops in ops()) {
+        quiet();
+        let traits = Traits { mortal: false, asks: true };
+        Machine::with(Shape::Single, larder::DefaultHashBuilder::default(), 2, None, traits).run(&ops);
+    }
+
+    #[test]
+    fn a_bucket_whose_values_die_is_its_model(ops in ops()) {
+        quiet();
+        let traits = Traits { mortal: true, asks: false };
+        Machine::with(Shape::Bulk, larder::DefaultHashBuilder::default(), 2, None, traits).run(&ops);
+    }
+
+    #[test]
+    fn a_bucket_whose_values_expire_or_die_is_its_model(ops in ops()) {
+        quiet();
+        let (ttl, traits) = (Some(std::time::Duration::from_millis(700)), Traits { mortal: true, asks: true });
+        Machine::with(Shape::Dataset, larder::DefaultHashBuilder::default(), 2, ttl, traits).run(&ops);
     }
 
     #[test]

@@ -14,6 +14,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod everywhere;
 mod flights;
 mod leaders;
 mod locks;

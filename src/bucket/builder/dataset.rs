@@ -1,9 +1,10 @@
-//! What must hold of a dataset before it is published.
+//! What must hold of a dataset before it is published, and what is derived from it.
 
 use super::Builder;
+use crate::bucket::Derived;
 use crate::config::{Config, refuse};
 use crate::error::{BoxError, BuildError};
-use crate::refresh::Dataset;
+use crate::refresh::{Dataset, Deriver};
 use crate::{HashBuilder, Key, Value};
 
 impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
@@ -12,7 +13,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     ///
     /// What a refusal is, is said at [`validate_dataset`](Self::validate_dataset).
     pub fn dataset_min_count(mut self, keys: usize) -> Self {
-        self.config.dataset_min_count = Some(keys);
+        self.options.dataset_min_count = Some(keys);
         self
     }
 
@@ -26,7 +27,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// What a refusal is, is said at [`validate_dataset`](Self::validate_dataset). A source that has really changed by
     /// more is refused each time, until the bucket is [cleared](crate::Bucket::clear).
     pub fn dataset_max_change(mut self, share: f64) -> Self {
-        self.config.dataset_max_change = Some(share);
+        self.options.dataset_max_change = Some(share);
         self
     }
 
@@ -37,8 +38,8 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// An error refuses the dataset: what is cached stays, for ever or up to [`max_stale`](Self::max_stale), and the
     /// refresh has failed with [`ErrorKind::Refused`](crate::ErrorKind::Refused) and with this error as its source.
     /// It is counted in [`Stats::datasets_refused`](crate::Stats::datasets_refused), told as
-    /// [`Event::RefreshFailed`](crate::Event::RefreshFailed), and tried again at the next interval. The first dataset
-    /// of a bucket may be refused as well: then the bucket is as it was.
+    /// [`Event::RefreshFailed`](crate::Event::RefreshFailed), and tried again at the next interval, or when
+    /// [`refresh_retry`](Self::refresh_retry) says. The first dataset of a bucket may be refused as well: then the bucket is as it was.
     ///
     /// A panic is contained, and the refresh has failed with [`ErrorKind::Panicked`](crate::ErrorKind::Panicked).
     ///
@@ -74,16 +75,37 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         self.validators.push(Box::new(validate));
         self
     }
+
+    /// Has `derived` made of each dataset, and published with it in one swap. Any number may be given, each once; one
+    /// may be given to several buckets. Default: none.
+    ///
+    /// All of it is said at [`Derived`].
+    #[doc(alias = "view")]
+    #[doc(alias = "index_by")]
+    pub fn derive<T: Send + Sync + 'static>(mut self, derived: &Derived<K, V, T>) -> Self {
+        self.derivers.push(derived.deriver().clone());
+        self
+    }
 }
 
 /// # Errors
 ///
-/// An option without what it is for.
-pub(super) fn check(config: &Config, has_own: bool, given: bool) -> Result<(), BuildError> {
+/// An option without what it is for, or given twice.
+pub(super) fn check<K, V>(
+    config: &Config,
+    (has_own, derivers): (bool, &[Deriver<K, V>]),
+    given: bool,
+) -> Result<(), BuildError> {
+    let mut numbers: Vec<_> = derivers.iter().map(Deriver::number).collect();
+    numbers.sort_unstable();
+    if numbers.windows(2).any(|pair| pair[0] == pair[1]) {
+        refuse("derive", "the same twice", "given once for each")?;
+    }
     let options = [
         ("dataset_min_count", config.dataset_min_count.is_some()),
         ("dataset_max_change", config.dataset_max_change.is_some()),
         ("validate_dataset", has_own),
+        ("derive", !derivers.is_empty()),
     ];
     for (option, _) in options.into_iter().filter(|(_, is_set)| *is_set && !given) {
         let range = "left out in a bucket without a dataset loader";

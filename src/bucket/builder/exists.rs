@@ -84,14 +84,14 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// # Ok::<(), larder::BuildError>(())
     /// ```
     pub fn exists_absent_for(mut self, time: Duration) -> Self {
-        self.config.exists_absent_for = Some(time);
+        self.options.exists_absent_for = Some(time);
         self
     }
 
     /// How many keys are remembered to exist, and how many to be absent, each at most. When it is reached the one
     /// that was asked for first goes. A key takes its size and some 150 bytes. Default: 100 000.
     pub fn exists_capacity(mut self, keys: usize) -> Self {
-        self.config.exists_capacity = Some(keys);
+        self.options.exists_capacity = Some(keys);
         self
     }
 }

@@ -2,7 +2,9 @@
 
 use super::Builder;
 use crate::error::BoxError;
-use crate::loader::{BulkFn, BulkLoader, DatasetFn, DatasetLoader, LoadFn, Loader, Outcome};
+use crate::loader::{
+    BulkFn, BulkLoader, DatasetFn, DatasetLoader, ItemsFn, LoadFn, Loaded, Loader, Outcome,
+};
 use crate::{HashBuilder, Key, Value};
 
 impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
@@ -12,7 +14,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         self
     }
 
-    /// Loads one key at a time with a closure. See [`Loader`].
+    /// Loads one key at a time with a closure. See [`Loader`]; and [`Loaded::with_pairs`], where others come along.
     ///
     /// ```
     /// let bucket = larder::Bucket::<String, usize>::builder("lengths")
@@ -24,7 +26,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     pub fn load<F, O, E>(self, load: F) -> Self
     where
         F: Fn(&K) -> Result<O, E> + Send + Sync + 'static,
-        O: Into<Outcome<V>> + 'static,
+        O: Into<Loaded<K, V>> + 'static,
         E: Into<BoxError> + 'static,
     {
         self.loader(LoadFn::new(load))
@@ -84,5 +86,44 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         E: Into<BoxError> + 'static,
     {
         self.dataset_loader(DatasetFn::new(load))
+    }
+
+    /// Refreshes from the whole dataset, of items that know their keys: `fetch` brings them, and `id` tells the key of
+    /// one. As [`load_all`](Self::load_all) otherwise.
+    ///
+    /// Of two items with one key the last counts. A dataset in which keys come again can be refused: see
+    /// [`Dataset::repeated`](crate::Dataset::repeated). `id` runs on the dataset's thread; a panic of it is a failed
+    /// refresh, as one of `fetch` is.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// #[derive(Clone, Debug, PartialEq)]
+    /// struct Report {
+    ///     id: &'static str,
+    ///     total: u64,
+    /// }
+    ///
+    /// let reports = larder::Bucket::<&str, Report>::builder("reports")
+    ///     .dataset(
+    ///         || Ok::<_, std::io::Error>([Report { id: "daily", total: 7 }, Report { id: "weekly", total: 49 }]),
+    ///         |report| report.id,
+    ///     )
+    ///     .refresh_every(Duration::from_secs(100))
+    ///     .build()?;
+    /// reports.refresh().wait(Duration::from_secs(5))?;
+    /// assert_eq!(reports.peek("weekly").map(|report| report.total), Some(49));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "register")]
+    #[doc(alias = "id_prop")]
+    pub fn dataset<F, I, E>(self, fetch: F, id: impl Fn(&V) -> K + Send + Sync + 'static) -> Self
+    where
+        F: Fn() -> Result<I, E> + Send + Sync + 'static,
+        I: IntoIterator<Item = V> + 'static,
+        I::IntoIter: 'static,
+        E: Into<BoxError> + 'static,
+    {
+        self.dataset_loader(ItemsFn::new(fetch, id))
     }
 }

@@ -42,14 +42,45 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// bucket is not told of shows after this time, the jitter and the time of the load, at the latest.
     /// Default: never by itself.
     pub fn refresh_every(mut self, time: Duration) -> Self {
-        self.config.refresh_every = Some(time);
+        self.options.refresh_every = Some(time);
         self
     }
 
     /// By how much of the interval, at most, each refresh is delayed at random, so that many instances
     /// do not ask the source together; 0.0 to 1.0. Default: 0.1.
     pub fn refresh_jitter(mut self, share: f64) -> Self {
-        self.config.refresh_jitter = share;
+        self.options.refresh_jitter = Some(share);
+        self
+    }
+
+    /// How soon a refresh that failed is tried again: after `first`, and after twice as long with each further failure,
+    /// up to `most`. A short `first` has a source that was down for a moment back soon; a long `most` spares one that is
+    /// down for long. Default: at the next interval.
+    ///
+    /// The wait counts from the end of what failed, and the [jitter](Self::refresh_jitter) delays it by its share of it.
+    /// It takes the place of the interval, longer or shorter, up to the first refresh that succeeds; where there is no
+    /// interval, a refresh that was asked for is tried again until then. One that is asked for meanwhile begins at once,
+    /// and is one more failure if it fails.
+    ///
+    /// A refresh has failed if its dataset could not be had or was refused, or if it was by key and no key could be
+    /// reloaded. Keys that fail where others do not keep their values, and are tried again at the next interval.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let rates = larder::Bucket::<&str, f64>::builder("rates")
+    ///     .load_all(|| Ok::<_, std::io::Error>([("EUR", 1.0), ("JPY", 181.2)]))
+    ///     .refresh_every(Duration::from_secs(3600))
+    ///     .refresh_retry(Duration::from_secs(5), Duration::from_secs(600))
+    ///     .build()?;
+    /// // If this failed, it would be tried again after 5 seconds, 10, 20, and at last every 600.
+    /// rates.refresh().wait(Duration::from_secs(5))?;
+    /// assert_eq!(rates.peek("JPY"), Some(181.2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "backoff")]
+    pub fn refresh_retry(mut self, first: Duration, most: Duration) -> Self {
+        self.config.refresh_retry = Some((first, most));
         self
     }
 
@@ -100,7 +131,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn max_stale(mut self, time: Duration) -> Self {
-        self.config.max_stale = Some(time);
+        self.options.max_stale = Some(time);
         self
     }
 }

@@ -35,7 +35,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     #[doc(alias = "expires_after")]
     #[doc(alias = "time_to_live")]
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.config.ttl = Some(ttl);
+        self.options.ttl = Some(ttl);
         self
     }
 
@@ -76,7 +76,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     #[doc(alias = "expires_after_access")]
     #[doc(alias = "cache_duration")]
     pub fn time_to_idle(mut self, time: Duration) -> Self {
-        self.config.time_to_idle = Some(time);
+        self.options.time_to_idle = Some(time);
         self
     }
 }

@@ -3,7 +3,7 @@
 use super::Builder;
 use crate::config::{Config, WhenFull, refuse};
 use crate::error::BuildError;
-use crate::store::Limits;
+use crate::store::{Limits, Weigher};
 use crate::table::HEAVIEST;
 use crate::{HashBuilder, Key, Value};
 
@@ -50,7 +50,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     #[doc(alias = "max_capacity")]
     #[doc(alias = "limit")]
     pub fn max_weight(mut self, weight: u64) -> Self {
-        self.config.max_weight = Some(weight);
+        self.options.max_weight = Some(weight);
         self
     }
 
@@ -68,15 +68,18 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// What becomes of new values while the bucket is full. Default: [`WhenFull::Refuse`].
     #[doc(alias = "eviction_policy")]
     pub fn when_full(mut self, policy: WhenFull) -> Self {
-        self.config.when_full = Some(policy);
+        self.options.when_full = Some(policy);
         self
     }
+}
 
-    pub(super) fn limits(&mut self) -> Option<Limits<K, V>> {
-        let limit = self.config.max_weight?;
-        let evicts = self.config.when_full == Some(WhenFull::Evict);
-        Some(Limits::new(limit, self.weigher.take(), evicts))
-    }
+pub(super) fn limits<K, V>(
+    config: &Config,
+    weigher: Option<Weigher<K, V>>,
+) -> Option<Limits<K, V>> {
+    let limit = config.max_weight?;
+    let evicts = config.when_full == Some(WhenFull::Evict);
+    Some(Limits::new(limit, weigher, evicts))
 }
 
 /// # Errors

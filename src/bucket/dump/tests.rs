@@ -279,3 +279,83 @@ fn g12_a_dump_copies_no_value() {
     assert_eq!(bucket.with(&7, |value| value.0), Some(7));
     assert_eq!(CLONES.load(Ordering::Relaxed), before);
 }
+
+#[test]
+fn g12_liveness_what_is_dead_is_not_dumped() {
+    let (scratch, time) = (Scratch::new("dead"), ManualClock::new());
+    let path = scratch.file();
+    let mortal = || builder(&path, &time).alive(|_, word| word != "dead");
+    let bucket = mortal().build().unwrap();
+    bucket.set_many([(1, one()), (2, "dead".to_owned()), (3, "three".to_owned())]);
+    let report = bucket.write_dump(PATIENCE).unwrap().unwrap();
+    assert_eq!(report.entries, 2);
+    drop(bucket);
+    // Read by one in which nothing dies: it is really not there.
+    let bucket = words(&path, &time);
+    assert_eq!(bucket.loaded_dump().unwrap().entries, 2);
+    assert_eq!((bucket.peek(&1), bucket.peek(&2)), (Some(one()), None));
+    bucket.set(2, "dead".to_owned());
+    drop(bucket);
+    // What is dead in a file is dead in the bucket.
+    let bucket = mortal().build().unwrap();
+    assert_eq!(bucket.loaded_dump().unwrap().entries, 3);
+    assert_eq!((bucket.peek(&1), bucket.peek(&2)), (Some(one()), None));
+    assert_eq!(bucket.len(), 2);
+}
+
+#[test]
+fn g9_a_dump_keeps_the_version_and_what_it_holds_is_of_it() {
+    let (scratch, time) = (Scratch::new("version"), ManualClock::new());
+    let path = scratch.file();
+    let bucket = words(&path, &time);
+    bucket.set(1, one());
+    bucket.reset(7).unwrap();
+    bucket.set(2, "two".to_owned());
+    drop(bucket);
+
+    let bucket = words(&path, &time);
+    assert_eq!(
+        (bucket.version(), bucket.loaded_dump().unwrap().version),
+        (7, 7)
+    );
+    assert_eq!(
+        (bucket.peek(&1), bucket.peek(&2)),
+        (None, Some("two".to_owned()))
+    );
+    assert_eq!(bucket.snapshot().version(), 7);
+    drop(bucket);
+    // A lower version to begin with says nothing: the dump's is higher.
+    let bucket = builder(&path, &time).version(3).build().unwrap();
+    assert_eq!((bucket.version(), bucket.len()), (7, 1));
+    drop(bucket);
+    // A higher one: what was dumped is what a reset would have cleared.
+    let build = |version| {
+        let builder = builder(&path, &time).version(version);
+        builder.init(|| Ok::<_, std::io::Error>(vec![(3, one())]))
+    };
+    let bucket = build(8).build().unwrap();
+    assert!(bucket.loaded_dump().is_none());
+    assert_eq!(
+        (bucket.version(), bucket.peek(&2), bucket.peek(&3)),
+        (8, None, Some(one()))
+    );
+    drop(bucket);
+    let bucket = build(8).build().unwrap();
+    assert_eq!(bucket.loaded_dump().unwrap().version, 8);
+    assert_eq!((bucket.version(), bucket.len()), (8, 1));
+}
+
+/// Also where there is nothing to dump: an old dump does not come back at the next start.
+#[test]
+fn g9_a_dump_of_a_lower_version_is_replaced() {
+    let (scratch, time) = (Scratch::new("lower"), ManualClock::new());
+    let path = scratch.file();
+    let bucket = words(&path, &time);
+    bucket.set(1, one());
+    drop(bucket);
+    let bucket = builder(&path, &time).version(1).build().unwrap();
+    assert!(bucket.is_empty());
+    drop(bucket);
+    let bucket = words(&path, &time);
+    assert_eq!((bucket.version(), bucket.len()), (1, 0));
+}

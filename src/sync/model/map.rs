@@ -119,14 +119,16 @@ impl<T: Keyed> Map<T> {
     }
 
     pub(crate) fn remove_if(&self, hash: u64, key: &T::Key, mut which: impl FnMut(&T) -> bool) {
-        let word = {
+        let (word, owned) = {
             let mut slots = unseen(&self.slots);
-            match Self::word(&mut slots, hash, key) {
-                (at, true) => Arc::clone(&slots[at].1),
-                (_, false) => return,
-            }
+            let (at, owned) = Self::word(&mut slots, hash, key);
+            (Arc::clone(&slots[at].1), owned)
         };
+        // A step also where the key has no word yet, as in a lookup.
         let mut seen = word.load(order::map_load());
+        if !owned {
+            return;
+        }
         while let Some(current) = self.value(seen) {
             if !which(&current) {
                 return;

@@ -2,6 +2,8 @@
 //! into. A stand-in is as weak as the promise that we use, never stronger: a lock in its place would
 //! order everything and hide what the models are there to find.
 
+#[cfg(larder_loom)]
+mod handed;
 mod map;
 
 use std::ops::Deref;
@@ -20,15 +22,19 @@ pub(crate) use shuttle::{
     thread,
 };
 
-#[cfg(larder_shuttle)]
-pub(crate) use super::cell::{MutPtr, UnsafeCell};
 #[cfg(larder_loom)]
-pub(crate) use loom::cell::{MutPtr, UnsafeCell};
+use loom::cell::UnsafeCell;
+
+#[cfg(larder_loom)]
+pub(crate) use self::handed::Handed;
+#[cfg(larder_shuttle)]
+pub(crate) use super::handed::Handed;
 
 pub(crate) use self::map::Map;
 
-use self::atomic::{AtomicBool, AtomicUsize};
+use self::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 use super::order;
+use super::slots::{ThreadSlot, UNKNOWN};
 
 /// In a model the other thread only gets on when we yield.
 pub(crate) fn spin() {
@@ -122,66 +128,81 @@ pub(crate) mod forget_swapped {
     }
 }
 
-/// `ThreadLocal`: a few slots, of which each thread gets one. Made beforehand, for loom's reason given at
-/// [`Map`]. None for anybody unless [`slots_in_use`] says so: then all reads go without.
-pub(crate) struct Slots<T> {
-    slots: Vec<T>,
+/// One look is as good as many: what comes between two is another order of events.
+pub(crate) const GLANCES: usize = 1;
+
+/// A few slots, of which each thread gets one. Made beforehand, for loom's reason given at [`Map`]. None for anybody
+/// unless [`slots_in_use`] says so: then all reads go without.
+pub(crate) struct Slots {
+    slots: Vec<ThreadSlot>,
     owners: Unseen<Vec<thread::ThreadId>>,
 }
 
 /// Where a real thread looks first.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place;
+pub(crate) struct Index;
+
+/// Whose slot it is, by number.
+pub(crate) type Member = usize;
 
 /// As many threads as use slots in a model.
 const SLOTS: usize = 2;
 
-impl<T> Slots<T> {
-    pub(crate) fn new(new: fn() -> T) -> Self {
+impl Slots {
+    pub(crate) fn new() -> Self {
         let count = if slots_in_use::get() { SLOTS } else { 0 };
+        let new = || ThreadSlot {
+            inside: AtomicBool::new(false),
+            word: AtomicPtr::new(UNKNOWN),
+        };
         Self {
             slots: std::iter::repeat_with(new).take(count).collect(),
             owners: Unseen::new(Vec::new()),
         }
     }
 
-    pub(crate) fn place(&self) -> Place {
-        Place
+    pub(crate) fn index(&self) -> Index {
+        Index
     }
 
-    pub(crate) fn mine(&self, _: Place) -> Option<&T> {
+    pub(crate) fn mine(&self, _: Index) -> Option<&ThreadSlot> {
+        self.claim().map(|member| self.of(&member))
+    }
+
+    pub(crate) fn claim(&self) -> Option<Member> {
         if self.slots.is_empty() {
             return None;
         }
         let me = thread::current().id();
         let mut owners = unseen(&self.owners);
-        let at = owners.iter().position(|&owner| owner == me);
-        let at = at.unwrap_or_else(|| {
+        let known = owners.iter().position(|&owner| owner == me);
+        let member = known.unwrap_or_else(|| {
             owners.push(me);
             owners.len() - 1
         });
-        self.slots.get(at)
+        (member < SLOTS).then_some(member)
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
-        self.slots.iter()
+    pub(crate) fn of(&self, member: &Member) -> &ThreadSlot {
+        &self.slots[*member]
     }
 }
 
 /// A full fence on both sides. What the real one makes of it is up to the system.
-pub(crate) struct Barrier;
+pub(crate) mod barrier {
+    use super::atomic::fence;
+    use crate::sync::order;
 
-impl Barrier {
-    pub(crate) fn new() -> Self {
-        Self
+    pub(crate) fn works() -> bool {
+        true
     }
 
-    pub(crate) fn light(&self) {
-        atomic::fence(order::barrier());
+    pub(crate) fn light() {
+        fence(order::barrier());
     }
 
-    pub(crate) fn heavy(&self) -> bool {
-        atomic::fence(order::barrier());
+    pub(crate) fn heavy() -> bool {
+        fence(order::barrier());
         true
     }
 }
