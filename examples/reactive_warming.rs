@@ -54,21 +54,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(cache.get(packages), Some("packages, by query 2".into()));
 
     // A fallback at the call takes precedence. A bare value is committed: returned, and stored.
-    let with = |path: &str, said: Outcome<String>| {
-        let fetched = cache.call().fetch_with(path, |_| Ok::<_, String>(said))?;
+    let with = |path: &str, said: fn() -> Outcome<String>| {
+        let fetched = cache.call().fetch_with(path, |_| Ok::<_, String>(said()))?;
         Ok::<_, larder::Error>((fetched.origin(), cache.peek(path), cache.ttl(path)))
     };
     let stored = |text: &str, left| (Origin::Loaded, Some(text.to_owned()), Some(Ttl::Left(left)));
     assert_eq!(
-        with("commit", Outcome::Value("kept".into()))?,
+        with("commit", || Outcome::Value("kept".into()))?,
         stored("kept", 5 * MINUTE)
     );
     // Committed with options.
-    let expiring = Outcome::Expiring("kept".into(), MINUTE);
+    let expiring = || Outcome::Expiring("kept".into(), MINUTE);
     assert_eq!(with("options", expiring)?, stored("kept", MINUTE));
     // Ignored: returned, and not stored.
     assert_eq!(
-        with("ignore", Outcome::Ignore("not kept".into()))?,
+        with("ignore", || Outcome::Ignore("not kept".into()))?,
         (Origin::Ignored, None, None)
     );
     // An error is returned to all who wait, and not stored either.
