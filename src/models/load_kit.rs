@@ -249,7 +249,7 @@ impl Kit {
         key: u8,
         mut load: impl FnMut(&u8) -> Outcome<u64>,
     ) -> Result<Fetched<u64>, Error> {
-        let load = |key: &u8| {
+        let mut load = |key: &u8| {
             let _inside = Inside::enter(&self.source, *key);
             load(key)
         };

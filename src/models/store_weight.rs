@@ -3,18 +3,29 @@
 use super::support::{Data, Plain, run_model, spawn};
 use crate::clock::Clock;
 use crate::store::fold::Folder;
-use crate::store::{Installed, Limits, Store, Terms};
+use crate::store::{Check, Installed, Limits, Store, Terms};
 use crate::sync::Arc;
 use crate::table::Table;
 
 const LIMIT: u64 = 10;
 
+/// Dead from the start, where values may die; all others live.
+const DEAD: u8 = 7;
+
 /// A store with a limit whose snapshot holds `pairs`, with something to fold that weighs nothing.
 fn limited<const N: usize>(pairs: [(u8, u8); N]) -> (Arc<Data>, Folder<u8, u8>) {
+    stocked(pairs, None)
+}
+
+fn stocked<const N: usize>(
+    pairs: [(u8, u8); N],
+    alive: Option<Check<u8, u8>>,
+) -> (Arc<Data>, Folder<u8, u8>) {
     let limits = Limits::new(LIMIT, Some(Box::new(|_, &value| u64::from(value))), false);
     let terms = Terms {
+        alive,
         limits: Some(limits),
-        ..Terms::default()
+        idle: None,
     };
     let store = Store::holding(Table::empty(), 0, Plain::default(), Clock::system(), terms);
     let data = Arc::new(Data(Arc::new(store)));
@@ -135,6 +146,31 @@ fn weight_across_a_clear() {
         folder.clear(&data.0);
         writer.join().unwrap();
         assert_eq!(data.0.weight(), held(&data));
+        is_exact(&data, &mut folder);
+    });
+}
+
+/// A value is removed for dead while it is folded, or while somebody writes over it: its weight is given back once.
+#[test]
+fn weight_of_the_dead() {
+    run_model("weight_of_the_dead", 100, || {
+        let (data, mut folder) = stocked([(1, DEAD)], Some(Box::new(|_, value| *value != DEAD)));
+        let told = spawn(&data, |data| data.0.bury_if_dead(data.hash(1), &1));
+        folder.fold(&data.0);
+        assert!(told.join().unwrap());
+        assert_eq!(data.0.weight(), 0, "what is dead counts");
+        is_exact(&data, &mut folder);
+    });
+}
+
+#[test]
+fn weight_of_the_dead_against_set() {
+    run_model("weight_of_the_dead_against_set", 100, || {
+        let (data, mut folder) = stocked([(1, DEAD)], Some(Box::new(|_, value| *value != DEAD)));
+        let told = spawn(&data, |data| data.0.bury_if_dead(data.hash(1), &1));
+        data.set_weighed(1, 4);
+        told.join().unwrap();
+        assert_eq!((data.0.weight(), held(&data)), (4, 4));
         is_exact(&data, &mut folder);
     });
 }

@@ -264,7 +264,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 if !purse.pay(content.weight.get()) {
                     is_refused = true;
                     refused = content.value.take();
-                    if !view.is_present(hash, &key) {
+                    if !view.holds(hash, &key) {
                         pressed = nudge(view, &purse);
                         return Err(Installed::Refused);
                     }

@@ -258,7 +258,7 @@ impl<K: Key, V: Value> Folder<K, V> {
                 caching,
                 times: store.times.clone(),
                 // Who is inside the old gate goes by the old one, and puts into what is no more.
-                budget: store.budget(0),
+                budget: store.fresh_budget(),
                 alive: store.alive.clone(),
             };
             self.replace(store, empty);

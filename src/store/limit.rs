@@ -44,10 +44,11 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         }
     }
 
-    /// A budget of which so much is used.
-    pub(super) fn budget(&self, used: u64) -> Option<Arc<Budget>> {
+    /// A budget of which nothing is used. Whoever finds it full is the first one.
+    pub(super) fn fresh_budget(&self) -> Option<Arc<Budget>> {
         let limits = self.limits.as_ref()?;
-        Some(Arc::new(Budget::new(limits, used)))
+        limits.told.store(false, order::CLAIM);
+        Some(Arc::new(Budget::new(limits, 0)))
     }
 
     /// What everything that is cached weighs.

@@ -209,15 +209,22 @@ impl<K: Eq + Clone, V> View<K, V> {
         })
     }
 
-    /// The look of [`beyond_hit`](Self::beyond_hit) where values may die: asks once whether this one lives.
+    /// The look of [`beyond_hit`](Self::beyond_hit) where values may die: asks once whether this one lives. Who `reads`
+    /// it touches it.
     #[cold]
     #[inline(never)]
-    pub(super) fn look_guarded<Q>(&self, alive: &Liveness<K, V>, hash: u64, key: &Q) -> Found<'_, V>
+    pub(super) fn look_guarded<Q>(
+        &self,
+        alive: &Liveness<K, V>,
+        hash: u64,
+        key: &Q,
+        reads: bool,
+    ) -> Found<'_, V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let Some(Held { key, value, seen }) = self.held(hash, key, true) else {
+        let Some(Held { key, value, seen }) = self.held(hash, key, reads) else {
             return match self.overlaid(hash, key) {
                 Some(_) => Found::Overlay(None),
                 None => Found::Nothing,

@@ -224,7 +224,7 @@ impl<K: Eq + Clone, V> View<K, V> {
         if table.is_watched()
             && let Some(alive) = &self.alive
         {
-            return self.look_guarded(alive, hash, key);
+            return self.look_guarded(alive, hash, key, true);
         }
         let found = table.find(hash, key);
         self.beyond_table(found, hash, key)
@@ -276,6 +276,21 @@ impl<K: Eq + Clone, V> View<K, V> {
 
     /// Whether a key has a value. Touches nothing.
     pub(crate) fn is_present<Q>(&self, hash: u64, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        match &self.alive {
+            Some(alive) => {
+                let found = self.look_guarded(alive, hash, key, false);
+                found.value().is_some()
+            }
+            None => self.holds(hash, key),
+        }
+    }
+
+    /// The same for who is in the middle of a write: a value counts that may be dead, as nobody is asked.
+    pub(super) fn holds<Q>(&self, hash: u64, key: &Q) -> bool
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,

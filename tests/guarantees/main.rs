@@ -16,6 +16,7 @@ mod common;
 mod g1;
 mod g10;
 mod g10_evict;
+mod g10_together;
 mod g11;
 mod g11_idle;
 mod g13;
