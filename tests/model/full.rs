@@ -1,10 +1,11 @@
-//! A bucket with a limit, which is full most of the time, and a plain model of it that knows the weights.
+//! A bucket with a limit, which is full most of the time, and a plain model of it that knows the weights. In half of the
+//! runs its values may die.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use larder::{Bucket, ManualClock, Origin, Outcome};
+use larder::{Bucket, ManualClock, Origin, Outcome, Reset};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -24,6 +25,12 @@ enum Op {
     Invalidate(u8),
     InvalidateMany(Vec<u8>),
     Clear,
+    /// To the next version.
+    Reset,
+    /// The value of a key dies, and somebody says so, or reads it.
+    Die(u8, bool),
+    /// The same, and it is written over before anybody has looked.
+    DieUnseen(u8, u32),
     Publish,
     Fetch(u8),
     Reload(u8),
@@ -43,17 +50,20 @@ struct Machine {
     bucket: Bucket<u8, u32>,
     clock: ManualClock,
     source: Arc<Mutex<Source>>,
+    /// The key whose value is dead, at this moment, if values may die.
+    dead: Option<Arc<Mutex<Option<u8>>>>,
     /// What must be cached, and what it weighs.
     cached: BTreeMap<u8, (u32, u64)>,
     refused: u64,
 }
 
 impl Machine {
-    fn new() -> Self {
+    fn new(mortal: bool) -> Self {
         let source = Arc::new(Mutex::new(BTreeMap::new()));
         let says = Arc::clone(&source);
         let clock = ManualClock::new();
-        let bucket = Bucket::builder("full")
+        let dead = mortal.then(|| Arc::new(Mutex::new(None)));
+        let builder = Bucket::builder("full")
             .clock(clock.clock())
             .max_weight(LIMIT)
             .weigher(|_, value: &u32| weight_of(*value))
@@ -69,13 +79,16 @@ impl Machine {
                         },
                     }),
                 )
-            })
-            .build()
-            .unwrap();
+            });
+        let builder = match dead.clone() {
+            Some(dead) => builder.alive(move |key, _| *dead.lock().unwrap() != Some(*key)),
+            None => builder,
+        };
         Self {
-            bucket,
+            bucket: builder.build().unwrap(),
             clock,
             source,
+            dead,
             cached: BTreeMap::new(),
             refused: 0,
         }
@@ -158,6 +171,33 @@ impl Machine {
                 self.bucket.clear().unwrap();
                 self.cached.clear();
             }
+            Op::Reset => {
+                let next = self.bucket.version() + 1;
+                assert_eq!(self.bucket.reset(next).unwrap(), Reset::Done);
+                self.cached.clear();
+            }
+            Op::Die(key, told) => {
+                self.dies(Some(*key));
+                let there = self.dead.is_some() && self.cached.contains_key(key);
+                if *told {
+                    assert_eq!(self.bucket.notify_dead(key).unwrap(), there, "{op:?}");
+                } else if self.dead.is_some() {
+                    assert_eq!(self.bucket.peek(key), None, "{op:?}");
+                    // It is removed before that.
+                    self.bucket.publish().unwrap();
+                }
+                if there {
+                    self.change(*key, None);
+                }
+                self.dies(None);
+            }
+            Op::DieUnseen(key, value) => {
+                self.dies(Some(*key));
+                let set = self.bucket.try_set(*key, *value);
+                let stored = self.store(*key, *value, weight_of(*value));
+                assert_eq!(set.is_ok(), stored, "{op:?}");
+                self.dies(None);
+            }
             Op::Publish => {
                 self.bucket.publish().unwrap();
                 let snapshot = self.bucket.snapshot();
@@ -192,6 +232,12 @@ impl Machine {
             Op::Advance(millis) => self
                 .clock
                 .advance(Duration::from_millis(u64::from(*millis))),
+        }
+    }
+
+    fn dies(&self, key: Option<u8>) {
+        if let Some(dead) = &self.dead {
+            *dead.lock().unwrap() = key;
         }
     }
 
@@ -241,6 +287,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => key().prop_map(Op::Invalidate),
         1 => vec(key(), 0..4).prop_map(Op::InvalidateMany),
         1 => Just(Op::Clear),
+        1 => Just(Op::Reset),
+        3 => (key(), any::<bool>()).prop_map(|(k, told)| Op::Die(k, told)),
+        1 => (key(), value()).prop_map(|(k, v)| Op::DieUnseen(k, v)),
         3 => Just(Op::Publish),
         4 => key().prop_map(Op::Fetch),
         2 => key().prop_map(Op::Reload),
@@ -254,8 +303,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn a_bucket_with_a_limit_is_its_model(ops in vec(op(), 1..60)) {
-        let mut machine = Machine::new();
+    fn a_bucket_with_a_limit_is_its_model(
+        mortal in any::<bool>(),
+        ops in vec(op(), 1..60),
+    ) {
+        let mut machine = Machine::new(mortal);
         for (step, op) in ops.iter().enumerate() {
             machine.apply(op);
             machine.compare(&format!("after step {step}: {op:?}"));

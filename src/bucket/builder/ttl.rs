@@ -48,7 +48,8 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     ///
     /// All reads by the bucket, a [`Call`](crate::Call) or a [`Reader`](crate::Reader) count, those of a
     /// [`Snapshot`](crate::Snapshot), [`len`](crate::Bucket::len), [`keys`](crate::Bucket::keys),
-    /// [`ttl`](crate::Bucket::ttl) and [`load_state`](crate::Bucket::load_state) do not. A reload counts as a write, so
+    /// [`ttl`](crate::Bucket::ttl), [`load_state`](crate::Bucket::load_state) and
+    /// [`notify_dead`](crate::Bucket::notify_dead) do not. A reload counts as a write, so
     /// with a shorter [`refresh_every`](Self::refresh_every) nothing is ever idle. A read that is under way in the moment
     /// in which a snapshot is published may not count.
     ///

@@ -26,8 +26,9 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     ///   [`init`](Self::init) or a dump brings, and what was written while a dataset was fetched, is kept as far as
     ///   there is room.
     ///
-    /// A key that is invalidated or overwritten makes room at once, one that has expired with the fold that removes it.
-    /// The limit is on what is cached, and not on what memory is used: while a snapshot is built there are two tables,
+    /// A key that is invalidated or overwritten makes room at once, and so does all that a clear or a
+    /// [reset](crate::Bucket::reset) takes; one that has expired with the fold that removes it, one that is
+    /// [dead](Self::alive) when that is found. The limit is on what is cached, and not on what memory is used: while a snapshot is built there are two tables,
     /// and what was overwritten stays in memory up to the next fold.
     ///
     /// A hit costs what it costs without a limit. A write takes some hundred instructions more, an entry 8 bytes.
@@ -57,8 +58,9 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// What an entry weighs, in bytes or in whatever [`max_weight`](Self::max_weight) is in. Default: 1, so that
     /// entries are counted.
     ///
-    /// Asked once for each value that is to be stored, also for those of a dump, which holds no weights, on the thread that writes or loads it, with nothing held. What
-    /// it says is kept beside the value, so it need not say the same again. A value for which it panics is not stored,
+    /// Asked once for each value that is to be stored, also for those of a dump, which holds no weights, on the thread
+    /// that writes or loads it, with nothing held. What it says is kept beside the value, so it need not say the same
+    /// again. A value for which it panics is not stored,
     /// as if the bucket were full; in a dataset it fails the refresh.
     pub fn weigher(mut self, weigher: impl Fn(&K, &V) -> u64 + Send + Sync + 'static) -> Self {
         self.weigher = Some(Box::new(weigher));
