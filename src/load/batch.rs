@@ -5,13 +5,11 @@ use std::time::Duration;
 use super::Loads;
 use super::end::End;
 use super::flight::{Answer, Flight};
-use crate::clock::Deadline;
 use crate::contain::{contained, drop_contained};
 use crate::error::{Error, ErrorKind};
-use crate::events::{Event, KeyEvent};
+use crate::events::Event;
 use crate::loader::Outcome;
-use crate::stats::Counters;
-use crate::store::{Content, Failed, Installed};
+use crate::store::Failed;
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
 
@@ -214,7 +212,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         self.end_current(flight, number, Answer::Failed(error))
     }
 
-    fn report_failed(&self, error: &Error) {
+    pub(super) fn report_failed(&self, error: &Error) {
         self.events.send(Event::LoadFailed {
             keys: 1,
             error: error.clone(),
@@ -238,105 +236,6 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 let failed = Failed::new(number, hash, key.clone(), until);
                 self.store.refresh_failed(failed);
             });
-        }
-    }
-
-    /// Stores what was loaded. Returns the answer, or how the flight has ended if it has. Takes what is `told`, if
-    /// anything, where that is the answer in place of what is stored.
-    fn store_outcome(
-        &self,
-        flight: &Arc<Flight<K, V>>,
-        outcome: Outcome<V>,
-        told: &mut Option<V>,
-        number: u64,
-        not_in: Option<u64>,
-    ) -> Result<End, Answer<V>> {
-        let install = |content: Content<V>| {
-            let key = flight.key().clone();
-            let installed = self
-                .store
-                .install(number, flight.hash(), key, content, not_in);
-            self.count(installed);
-            if let Some(exists) = &self.exists {
-                exists.written(flight.hash(), flight.key());
-            }
-            installed
-        };
-        let mut keep = |value: V, ttl: Option<Duration>, weight: Option<u64>| {
-            let answer = told.take().unwrap_or_else(|| value.clone());
-            let answer = match self.end_unsaved(flight, number, answer) {
-                Ok(end) => return Ok(end),
-                Err(answer) => answer,
-            };
-            let content = self.lasting(flight.key(), value, ttl, weight);
-            Err(match install(content) {
-                Installed::Off | Installed::Refused => Answer::Ignored(answer),
-                Installed::Stored | Installed::Superseded => Answer::Loaded(answer),
-            })
-        };
-        let outcome = match &self.refresh_filter {
-            Some(filter) if flight.wants_reload() => filter(flight.key(), outcome),
-            _ => outcome,
-        };
-        if let Outcome::Value(value)
-        | Outcome::Expiring(value, _)
-        | Outcome::Stored { value, .. }
-        | Outcome::Ignore(value) = &outcome
-            && let Err(error) = self.store.vouch(flight.key(), value)
-        {
-            self.report_failed(&error);
-            return Err(Answer::Failed(error));
-        }
-        match outcome {
-            Outcome::Unchanged => Err(self.still_good(flight, number)),
-            Outcome::Value(value) => keep(value, flight.ttl.or(self.ttl), None),
-            Outcome::Expiring(value, ttl) => keep(value, Some(ttl), None),
-            Outcome::Stored { value, ttl, weight } => {
-                keep(value, ttl.or(flight.ttl).or(self.ttl), weight)
-            }
-            Outcome::Ignore(value) => Err(Answer::Ignored(value)),
-            Outcome::Absent => {
-                self.found_gone(flight);
-                // Only what is there can go.
-                let present = self.store.view().is_present(flight.hash(), flight.key());
-                let gone = present && install(None.into()) == Installed::Stored;
-                let event = match gone {
-                    true => KeyEvent::Disappeared,
-                    false => KeyEvent::Absent,
-                };
-                self.tell(event, flight.key());
-                Err(Answer::Absent)
-            }
-            Outcome::Failed(error) => {
-                let error = Error::load(error);
-                self.report_failed(&error);
-                Err(Answer::Failed(error))
-            }
-        }
-    }
-
-    /// A value that is to live so long from now on, or for ever, of this weight or what the weigher says.
-    fn lasting(&self, key: &K, value: V, ttl: Option<Duration>, weight: Option<u64>) -> Content<V> {
-        let content = Content::until(value, Deadline::of(&self.clock, ttl));
-        match weight {
-            Some(weight) => content.weighing(weight),
-            None => self.store.weighed(key, content),
-        }
-    }
-
-    fn count(&self, installed: Installed) {
-        match installed {
-            Installed::Superseded => self.stats.superseded(),
-            Installed::Refused => self.refused(1),
-            Installed::Stored | Installed::Off => {}
-        }
-    }
-
-    /// There was no room for so many values.
-    pub(crate) fn refused(&self, values: usize) {
-        Counters::add(&self.stats.refused, values);
-        if let Some(limit) = self.store.told_full() {
-            self.events.send(Event::Full { limit });
         }
     }
 }

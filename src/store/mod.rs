@@ -10,9 +10,11 @@ mod changes;
 mod conditional;
 mod derived;
 mod echo;
+mod empty;
 pub(crate) mod fold;
 mod gate;
 mod idle;
+mod known;
 mod limit;
 mod liveness;
 mod many;
@@ -23,13 +25,15 @@ mod settle;
 mod since;
 mod stale;
 mod take_out;
+mod terms;
 mod view;
+mod write;
 
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 use std::ops::Deref;
 
-use self::budget::{Budget, Purse};
+use self::budget::Budget;
 use self::gate::Gate;
 use self::liveness::Liveness;
 use self::number::Numbers;
@@ -46,9 +50,10 @@ pub(crate) use self::number::LiveLoad;
 pub(crate) use self::overlay::{Content, Write};
 use self::overlay::{Nudge, Times};
 pub(crate) use self::stale::Failed;
+pub(crate) use self::terms::Terms;
 pub(crate) use self::view::{Found, Generation, View};
 
-use crate::clock::{Clock, Idle};
+use crate::clock::Clock;
 use crate::sync::{Arc, Cell, CellReader, Mutex, Parker, Place, Stopped, fault};
 use crate::table::Table;
 use crate::{Key, Value};
@@ -61,26 +66,6 @@ const LEAST_ROOM: usize = 4096;
 /// The overlay is due for a fold when it has grown to an eighth of the table: then a write's share of
 /// the copying is eight entries, however large the table is.
 const SHARE: usize = 8;
-
-/// On what terms values are in a bucket, besides what is said of each. By default they may all stay.
-pub(crate) struct Terms<K, V> {
-    /// Says of values whether they live, where they may die.
-    pub(crate) alive: Option<Check<K, V>>,
-    /// How much may be held, where that is limited: of what there is too much some goes.
-    pub(crate) limits: Option<Limits<K, V>>,
-    /// What is not touched for so long goes, if anything does.
-    pub(crate) idle: Option<Idle>,
-}
-
-impl<K, V> Default for Terms<K, V> {
-    fn default() -> Self {
-        Self {
-            alive: None,
-            limits: None,
-            idle: None,
-        }
-    }
-}
 
 /// The data of one bucket, as readers and writers see it.
 pub(crate) struct Store<K: Key, V: Value, S> {
@@ -131,7 +116,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             recency => table.touched_now(recency),
         };
         let table = match &alive {
-            Some(_) => table.guarded(&times.clock),
+            Some(_) => table.guarded(),
             None => table,
         };
         let room = room_for(table.len());
@@ -305,65 +290,6 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         keys
     }
 
-    /// Writes a value, or a tombstone. Returns a value for which there is no room: then the key is removed.
-    pub(crate) fn write(
-        &self,
-        hash: u64,
-        key: K,
-        content: impl Into<Content<V>>,
-    ) -> Result<(), Option<V>> {
-        let mut content = content.into();
-        let (nudge, refused) = self.inside(|view| {
-            if !view.caching && !fault::planted("writes_while_off") {
-                return (Nudge::None, Err(None));
-            }
-            let mut purse = Purse::of(view);
-            purse.take_shown(view, hash, &key);
-            let mut refused = Ok(());
-            if !purse.pay(content.weight.get()) {
-                refused = Err(content.value.take());
-                content = None.into();
-            }
-            (self.put(view, hash, key, content, &mut purse), refused)
-        });
-        self.ring(nudge);
-        refused
-    }
-
-    /// Writes all of them inside one gate: whole in every snapshot, or not at all. Where there is no room for all of
-    /// them, all keys are removed. Returns whether they are written.
-    pub(crate) fn write_group(&self, mut group: Vec<(u64, K, Content<V>)>) -> bool {
-        if fault::planted("group_in_pieces") {
-            for (hash, key, content) in group {
-                let _ = self.write(hash, key, content);
-            }
-            return true;
-        }
-        // Outlives the gate: values that are refused are dropped outside.
-        let mut refused = Vec::new();
-        let (nudge, written) = self.inside(|view| {
-            if !view.caching && !fault::planted("writes_while_off") {
-                return (Nudge::None, true);
-            }
-            let mut purse = Purse::of(view);
-            for (hash, key, _) in &group {
-                purse.take_shown(view, *hash, key);
-            }
-            let written = purse.pay_all(group.iter().map(|(.., content)| content.weight.get()));
-            let mut nudge = Nudge::None;
-            for (hash, key, mut content) in std::mem::take(&mut group) {
-                if !written {
-                    refused.push(content.value.take());
-                    content = None.into();
-                }
-                nudge = nudge.or(self.put(view, hash, key, content, &mut purse));
-            }
-            (nudge, written)
-        });
-        self.ring(nudge);
-        written
-    }
-
     /// What the driver of the folder sleeps on. Rung when there is something to fold.
     pub(crate) fn bell(&self) -> &Arc<Parker> {
         &self.bell
@@ -374,28 +300,6 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         if nudge != Nudge::None {
             self.bell.unpark();
         }
-    }
-
-    /// Puts what the purse has paid for.
-    fn put(
-        &self,
-        view: &View<K, V>,
-        hash: u64,
-        key: K,
-        content: Content<V>,
-        purse: &mut Purse<'_>,
-    ) -> Nudge {
-        if !fault::planted("value_before_mark") {
-            mark(view, hash, &key);
-        }
-        let write = Write::new(self.numbers.draw(), content, self.times.moment());
-        let again = fault::planted("value_before_mark").then(|| key.clone());
-        let draw = || self.numbers.draw();
-        view.active.put(hash, key, write, purse, draw);
-        if let Some(key) = again {
-            mark(view, hash, &key);
-        }
-        nudge(view, purse)
     }
 
     /// A reload failed. To be called before the load is over.
@@ -436,33 +340,5 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 return act(&view);
             }
         }
-    }
-}
-
-/// What the folder has to be told after a write that was paid for from this purse, or was not.
-#[inline]
-fn nudge<K: Eq, V>(view: &View<K, V>, purse: &Purse<'_>) -> Nudge {
-    let nudge = view.active.nudge();
-    match purse.wants_room() {
-        false => nudge,
-        true => view.active.press().or(nudge),
-    }
-}
-
-/// Marks the key in the tables of a view, before anything is put.
-fn mark<K: Key, V>(view: &View<K, V>, hash: u64, key: &K) {
-    mark_but(None, view, hash, key);
-}
-
-/// The same, but not in the table of epoch `not_in`, which does not hold the key: no table ever gets another
-/// one, and the look for it may be a cache miss.
-fn mark_but<K: Key, V>(not_in: Option<u64>, view: &View<K, V>, hash: u64, key: &K) {
-    if not_in != Some(view.current.epoch) {
-        view.current.table.mark(hash, key);
-    }
-    if let Some(next) = &view.next
-        && !fault::planted("marks_one_table")
-    {
-        next.table.mark(hash, key);
     }
 }
