@@ -11,7 +11,7 @@ use std::hint::black_box;
 use ahash::RandomState;
 use std::time::Duration;
 
-use larder::{Bucket, Reader, Snapshot};
+use larder::{Bucket, Reader, Snapshot, WhenFull};
 
 mod common;
 use common::{key, value};
@@ -53,6 +53,9 @@ cases! {
         total(keys, |key| reader.get(key).copied())
     }
     case_reader_timed(reader: &mut Reader<u64, u64, RandomState>, keys: &[u64]) {
+        total(keys, |key| reader.get(key).copied())
+    }
+    case_reader_touched(reader: &mut Reader<u64, u64, RandomState>, keys: &[u64]) {
         total(keys, |key| reader.get(key).copied())
     }
     case_reader_absent(reader: &mut Reader<u64, u64, RandomState>, keys: &[u64]) {
@@ -138,6 +141,14 @@ fn main() {
     timed.set_many(pairs());
     timed.publish().expect("the bucket is open");
     check(case_reader_timed(&mut timed.reader(), &there), sum);
+    let evicting = Numbers::builder("evicting")
+        .hasher(hasher())
+        .max_weight(2 * ENTRIES)
+        .when_full(WhenFull::Evict);
+    let evicting = evicting.build().expect("the options are valid");
+    evicting.set_many(pairs());
+    evicting.publish().expect("the bucket is open");
+    check(case_reader_touched(&mut evicting.reader(), &there), sum);
     // Not folded as long as the refresher is gone, so each read finds the table marked.
     bucket.shutdown();
     bucket.set(key(1), value(1));

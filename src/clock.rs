@@ -168,6 +168,58 @@ impl Deadline {
     }
 }
 
+impl Tick {
+    /// As a word, in nanoseconds since the clock's origin.
+    pub(crate) fn to_word(self) -> u64 {
+        self.0
+    }
+
+    /// As the deadline of what expires at this moment.
+    pub(crate) fn to_deadline(self) -> Deadline {
+        Deadline(self.0)
+    }
+}
+
+/// How long something lives after it was last touched. A touch is noted if the last that was is at least a sixteenth
+/// of that time ago; so it lives at least so long after its last touch, and at most a sixteenth longer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Idle {
+    fresh: u64,
+    over: u64,
+}
+
+impl Idle {
+    pub(crate) fn after(time: Duration) -> Self {
+        let fresh = nanos(time / 16);
+        Self {
+            fresh,
+            over: fresh.saturating_add(nanos(time)),
+        }
+    }
+
+    /// Whether a touch now need not be noted, where that of `last` was.
+    #[inline]
+    pub(crate) fn is_fresh(self, last: u64, now: Tick) -> bool {
+        now.0 < last.saturating_add(self.fresh)
+    }
+
+    /// When it is over with what was last noted to be touched at `last`.
+    pub(crate) fn end_of(self, last: u64) -> Tick {
+        Tick(last.saturating_add(self.over))
+    }
+
+    /// The one rule of what is over and what is not.
+    #[inline]
+    pub(crate) fn is_over(self, last: u64, now: Tick) -> bool {
+        now >= self.end_of(last)
+    }
+
+    /// How often it is worth looking for what is over.
+    pub(crate) fn step(self) -> Duration {
+        Duration::from_nanos(self.fresh.max(1))
+    }
+}
+
 /// Some 584 years fit. What is beyond them is never, and one less than that is not.
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos())

@@ -52,6 +52,12 @@ pub enum Event {
         /// How many keys.
         keys: usize,
     },
+    /// There was no room for a value in a bucket with a [limit](crate::Builder::max_weight), which was not stored. Told
+    /// once, and again when it has had room meanwhile; [`Stats::refused`](crate::Stats::refused) counts all of them.
+    Full {
+        /// The limit.
+        limit: u64,
+    },
     /// Folding what was written into a new snapshot failed, because a `Clone`, `Hash` or `Eq` of the
     /// user panicked. Nothing is lost; it is tried again.
     FoldFailed {

@@ -10,7 +10,8 @@ pub enum Origin {
     Loaded,
     /// A flight that was under way, or wanted, already.
     Joined,
-    /// Loaded, and not stored: by the loader's wish, or by that of [a call](crate::Call::skip_save).
+    /// Loaded, and not stored: by the loader's wish, or by that of [a call](crate::Call::skip_save), or for lack of
+    /// [room](crate::Builder::max_weight).
     Ignored,
     /// Cached, and older than it should be.
     Stale,

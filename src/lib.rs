@@ -68,7 +68,7 @@ pub use bucket::{
     Ticket, Ttl,
 };
 pub use clock::{Clock, ManualClock};
-pub use config::Options;
+pub use config::{Options, WhenFull};
 #[cfg(feature = "dump")]
 pub use dump::{DumpError, DumpErrorKind, DumpReport};
 pub use error::{BoxError, BuildError, Error, ErrorKind};

@@ -21,6 +21,8 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: u64,)*
             /// Events that no observer was told of.
             pub events_dropped: u64,
+            /// What everything that is cached weighs; 0 in a bucket without a limit.
+            pub weight: u64,
             /// Keys that are queued for a load.
             pub queued: u64,
             /// Keys that are being loaded.
@@ -82,6 +84,10 @@ counters! {
     refreshes_failed,
     /// Datasets that were refused; each is a refresh that failed.
     datasets_refused,
+    /// Values that were not stored, because the bucket was full.
+    refused,
+    /// Entries that were evicted, to make room for others.
+    evicted,
     /// Keys taken out, because their refresh had failed too long ago.
     too_stale,
     /// Values removed, because they were found dead.

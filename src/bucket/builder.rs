@@ -12,6 +12,7 @@ mod options;
 mod refresh;
 mod reset;
 mod ttl;
+mod weight;
 
 use std::fmt;
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub use self::init::Init;
 
 use super::Bucket;
 use super::core::Core;
-use crate::clock::Clock;
+use crate::clock::{Clock, Idle};
 use crate::config::{Config, Options, refuse};
 use crate::error::BuildError;
 use crate::events::{Events, KeyEvent, KeyObserver, Observer};
@@ -33,7 +34,7 @@ use crate::refresh::dumps::Dumper;
 use crate::refresh::worker::Refresher;
 use crate::refresh::{Deriver, OnReset, Validate, Validators};
 use crate::stats::Counters;
-use crate::store::{Check, Store};
+use crate::store::{Check, Store, Terms, Weigher};
 use crate::sync::Arc;
 use crate::table::Table;
 use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
@@ -54,6 +55,10 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `refresh_retry` | none: a refresh that failed is tried again at the next interval |
 /// | `dataset_min_count`, `dataset_max_change` | none: any dataset is taken |
 /// | `ttl` | none: values never expire |
+/// | `max_weight` | none: everything is kept |
+/// | `weigher` | each entry weighs 1 |
+/// | `when_full` | new values are refused |
+/// | `time_to_idle` | none: what is not read stays |
 /// | `max_stale` | none: old values are served for ever |
 /// | `exists_absent_for` | none: the hook is asked again |
 /// | `exists_capacity` | 100 000 keys |
@@ -87,6 +92,7 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     hasher: S,
     init: Option<init::InitFn<K, V>>,
     refresh_filter: Option<RefreshFilter<K, V>>,
+    weigher: Option<Weigher<K, V>>,
     on_reset: Option<OnReset>,
     #[cfg(feature = "dump")]
     dump: Option<dump::DumpOptions<K, V>>,
@@ -113,6 +119,7 @@ impl<K: Key, V: Value> Builder<K, V> {
             hasher: DefaultHashBuilder::default(),
             init: None,
             refresh_filter: None,
+            weigher: None,
             on_reset: None,
             #[cfg(feature = "dump")]
             dump: None,
@@ -144,6 +151,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             hasher,
             init: self.init,
             refresh_filter: self.refresh_filter,
+            weigher: self.weigher,
             on_reset: self.on_reset,
             #[cfg(feature = "dump")]
             dump: self.dump,
@@ -225,6 +233,8 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         let of_loaders = options::of_loaders(&source, self.dataset_loader.as_deref())?;
         let config = options::in_layers(self.config, of_loaders, self.options, self.configure)?;
         config.check()?;
+        weight::check(&config, self.weigher.is_some())?;
+        let limits = weight::limits(&config, self.weigher);
         if self.dataset_loader.is_none() && matches!(source, Source::None) {
             let range = "left out in a bucket without a loader";
             if config.refresh_every.is_some() {
@@ -263,7 +273,22 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             (None, Some(init)) => init::begin(init, &self.hasher, (&clock, &config), &events)?,
             (None, None) => Table::empty(),
         };
-        let store = Store::guarded(table, version, self.hasher, clock.clone(), self.alive);
+        let table = match &limits {
+            None => table,
+            Some(limits) => {
+                let hash_of = |key: &K| self.hasher.hash_one(key);
+                let (table, gone) =
+                    limits.fitted(limits.weighed(table), limits.limit, &clock, hash_of);
+                Counters::add(&stats.evicted, gone);
+                table
+            }
+        };
+        let terms = Terms {
+            alive: self.alive,
+            limits,
+            idle: config.time_to_idle.map(Idle::after),
+        };
+        let store = Store::holding(table, version, self.hasher, clock.clone(), terms);
         let store = Arc::new(store);
         let exists = self.exists.map(|ask| {
             let (time, most) = (config.exists_absent_for, config.exists_capacity);

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::time::Duration;
 
 use super::threads::Threads;
-use crate::clock::{Clock, Deadline};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::events::Events;
 use crate::load::{Keep, Loads};
@@ -95,23 +95,60 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
     }
 
     /// Writes a value, or a tombstone.
-    pub(super) fn write(&self, hash: u64, key: K, content: impl Into<Content<V>>) {
+    pub(super) fn write(
+        &self,
+        hash: u64,
+        key: K,
+        content: impl Into<Content<V>>,
+    ) -> Result<(), Option<V>> {
         let Some(exists) = self.loads.exists() else {
             return self.store.write(hash, key, content);
         };
         let copy = key.clone();
-        self.store.write(hash, key, content);
+        let written = self.store.write(hash, key, content);
         exists.written(hash, &copy);
+        written
+    }
+
+    /// Writes a value of the weight that the bucket's weigher says. If there is no room for it, returns it.
+    #[inline]
+    pub(super) fn write_weighed(
+        &self,
+        hash: u64,
+        key: K,
+        content: Content<V>,
+    ) -> Result<(), Option<V>> {
+        let content = self.store.weighed(&key, content);
+        self.write_content(hash, key, content)
+    }
+
+    /// The same of a weight that is known.
+    pub(super) fn write_content(
+        &self,
+        hash: u64,
+        key: K,
+        content: Content<V>,
+    ) -> Result<(), Option<V>> {
+        let written = self.write(hash, key, content);
+        if let Err(Some(_)) = &written {
+            self.loads.refused(1);
+        }
+        written
     }
 
     /// Writes all of them or none in any snapshot.
-    pub(super) fn write_group(&self, group: Vec<(u64, K, Option<V>)>, expires: Deadline) {
-        let Some(exists) = self.loads.exists() else {
-            return self.store.write_group(group, expires);
+    pub(super) fn write_group(&self, group: Vec<(u64, K, Content<V>)>) {
+        let count = group.len();
+        let known = self.loads.exists().map(|exists| {
+            let keys = group.iter().map(|(hash, key, _)| (*hash, key.clone()));
+            (exists, keys.collect::<Vec<_>>())
+        });
+        if !self.store.write_group(group) {
+            self.loads.refused(count);
+        }
+        let Some((exists, keys)) = known else {
+            return;
         };
-        let keys = group.iter().map(|(hash, key, _)| (*hash, key.clone()));
-        let keys: Vec<_> = keys.collect();
-        self.store.write_group(group, expires);
         for (hash, key) in &keys {
             exists.written(*hash, key);
         }

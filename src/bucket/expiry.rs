@@ -45,7 +45,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         let hash = self.core.store.hash(&key);
         let expires = Deadline::after(&self.core.clock, ttl);
         let content = Content::until(value, expires);
-        self.core.write(hash, key, content);
+        let _ = self.core.write_weighed(hash, key, content);
     }
 
     /// Writes many values that expire at one moment, after `ttl`. As [`set_many`](Self::set_many) otherwise.
@@ -152,8 +152,11 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         // Collected first: the iterator is the caller's code, and must not run inside a write.
         let group = pairs
             .into_iter()
-            .map(|(key, value)| (store.hash(&key), key, Some(value)))
+            .map(|(key, value)| {
+                let content = store.weighed(&key, Content::until(value, expires));
+                (store.hash(&key), key, content)
+            })
             .collect();
-        self.core.write_group(group, expires);
+        self.core.write_group(group);
     }
 }

@@ -5,30 +5,35 @@ use std::hash::Hash;
 
 use super::Bucket;
 use super::core::Core;
-use crate::clock::Deadline;
 use crate::error::Error;
 use crate::events::KeyEvent;
 use crate::stats::Counters;
-use crate::store::{Content, inside_a_write};
+use crate::store::{Content, IfAbsent, inside_a_write};
 use crate::{HashBuilder, Key, Value};
 
 impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
-    /// Writes a value if the key has none that lives; else returns that.
+    /// Writes a value if the key has none that lives; else returns that, or this one if there is no room for it.
     pub(super) fn write_if_none_lives(
         &self,
         hash: u64,
-        key: &K,
-        value: &V,
-        expires: Deadline,
-    ) -> Result<(), V> {
+        key: K,
+        content: Content<V>,
+    ) -> Result<(), IfAbsent<V>> {
+        let content = self.store.weighed(&key, content);
+        if !self.store.is_guarded() {
+            return self.store.write_if_absent(hash, key, content);
+        }
         let mut there = None;
         // An update asks the check with nothing held; what writes if nothing is there would ask in the middle of a write.
-        self.store.update(u64::MAX, hash, key, |current, _| {
+        let written = self.store.update(u64::MAX, hash, &key, |current, _, _| {
             there = current.cloned();
-            let writes = there.is_none();
-            writes.then(|| Content::until(value.clone(), expires))
+            there.is_none().then(|| content.clone())
         });
-        there.map_or(Ok(()), Err)
+        match (there, written) {
+            (Some(there), _) => Err(IfAbsent::Present(there)),
+            (None, Some(Content { value: None, .. })) => Err(IfAbsent::Refused(content.value)),
+            (None, _) => Ok(()),
+        }
     }
 
     fn bury_if_dead(&self, hash: u64, key: &K) -> bool {

@@ -15,18 +15,18 @@ mod switch;
 mod threads;
 mod ticket;
 mod update;
+mod weight;
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;
 
 use self::core::Core;
-use crate::clock::Deadline;
 use crate::error::Error;
 use crate::fetched::Fetched;
 use crate::load::{Keep, LoadState};
 use crate::stats::Stats;
-use crate::store::{Content, Store, View, inside_a_write};
+use crate::store::{Content, IfAbsent, Store, View, inside_a_write};
 use crate::sync::{Arc, Place};
 use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 
@@ -299,12 +299,16 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// Writes a value. Every later read sees it or something newer.
     ///
     /// Never blocks. A load of the key that is under way will not overwrite it.
+    ///
+    /// In a bucket with a [limit](Builder::max_weight) that is full the value is not stored, and what the key had
+    /// before goes, as no read may return it any more. It is counted in [`Stats::refused`]; see
+    /// [`try_set`](Self::try_set) for who wants to know.
     #[doc(alias = "insert")]
     #[doc(alias = "put")]
     pub fn set(&self, key: K, value: V) {
         let hash = self.core.store.hash(&key);
         let content = Content::until(value, self.core.expires());
-        self.core.write(hash, key, content);
+        let _ = self.core.write_weighed(hash, key, content);
     }
 
     /// Writes a value if the key has none.
@@ -312,7 +316,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// # Errors
     ///
     /// The value that is there. In the middle of a write (see [`Bucket`]) where it cannot be known
-    /// without waiting, the value that was offered.
+    /// without waiting, and in a bucket that is [full](Builder::max_weight), the value that was offered.
     ///
     /// # Blocking
     ///
@@ -322,13 +326,15 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
             return Err(value);
         }
         let hash = self.core.store.hash(&key);
-        let expires = self.core.expires();
         let copy = self.core.loads.exists().map(|exists| (exists, key.clone()));
-        if self.core.store.is_guarded() {
-            let core = &self.core;
-            core.write_if_none_lives(hash, &key, &value, expires)?;
-        } else {
-            self.core.store.write_if_absent(hash, key, value, expires)?;
+        let content = Content::until(value, self.core.expires());
+        match self.core.write_if_none_lives(hash, key, content) {
+            Ok(()) => {}
+            Err(IfAbsent::Present(there)) => return Err(there),
+            Err(IfAbsent::Refused(offered)) => {
+                self.core.loads.refused(1);
+                return offered.map_or(Ok(()), Err);
+            }
         }
         if let Some((exists, key)) = copy {
             exists.written(hash, &key);
@@ -338,7 +344,9 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
 
     /// Writes many values: all of them or none in any snapshot. Never blocks.
     ///
-    /// Reads of single keys may see some before others.
+    /// Reads of single keys may see some before others. In a bucket with a [limit](Builder::max_weight) that has no
+    /// room for all of them none is stored, and all of the keys are forgotten: each counts as
+    /// [refused](Stats::refused).
     pub fn set_many(&self, pairs: impl IntoIterator<Item = (K, V)>) {
         self.write_many(pairs, self.core.expires());
     }
@@ -353,7 +361,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.core.store.hash(key);
-        self.core.write(hash, key.to_owned(), None);
+        let _ = self.core.write(hash, key.to_owned(), None);
     }
 
     /// Forgets many keys: all of them or none in any snapshot. As [`invalidate`](Self::invalidate)
@@ -366,9 +374,9 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         let store = &self.core.store;
         let group = keys
             .into_iter()
-            .map(|key| (store.hash(key), key.to_owned(), None))
+            .map(|key| (store.hash(key), key.to_owned(), None.into()))
             .collect();
-        self.core.write_group(group, Deadline::NEVER);
+        self.core.write_group(group);
     }
 
     /// Forgets everything. No load that began before will bring anything back.
@@ -470,6 +478,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         let keys = self.core.loads.key_events();
         let keys = keys.map_or(0, |keys| keys.events().dropped());
         stats.events_dropped = self.core.events.dropped() + keys;
+        stats.weight = self.weight();
         stats.queued = self.core.loads.queued() as u64;
         stats.loading = self.core.loads.under_way() as u64;
         stats

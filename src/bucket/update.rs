@@ -16,7 +16,8 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// `change` is given the value, if the key is cached; a load is not asked for. It runs with nothing held and may
     /// use the bucket, and runs again if the key is written meanwhile. A value keeps the time that it has left; one
     /// for a key that was not cached has the bucket's [`ttl`](super::Builder::ttl). A load of the key that is under
-    /// way will not overwrite it.
+    /// way will not overwrite it. Where a bucket with a [limit](super::Builder::max_weight) has no room for the value,
+    /// the key is removed.
     ///
     /// ```
     /// let counts = larder::Bucket::<String, u64>::builder("counts").build()?;
@@ -122,7 +123,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     fn rewrite<Q>(
         &self,
         key: &Q,
-        change: impl FnMut(Option<&V>, Deadline) -> Option<Content<V>>,
+        mut change: impl FnMut(Option<&V>, Deadline) -> Option<Content<V>>,
     ) -> Result<Option<Content<V>>, Error>
     where
         K: Borrow<Q>,
@@ -133,7 +134,19 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         }
         let store = &self.core.store;
         let (hash, key) = (store.hash(key), key.to_owned());
-        let written = store.update(u64::MAX, hash, &key, change);
+        let mut has_value = false;
+        let written = store.update(u64::MAX, hash, &key, |value, expires, _| {
+            let content = store.weighed(&key, change(value, expires)?);
+            has_value = content.value.is_some();
+            Some(content)
+        });
+        if has_value
+            && written
+                .as_ref()
+                .is_some_and(|content| content.value.is_none())
+        {
+            self.core.loads.refused(1);
+        }
         if written.is_some()
             && let Some(exists) = self.core.loads.exists()
         {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Config;
+use super::{Config, WhenFull};
 
 /// One table of the options that have layers: those that always have a value, and those that may have none.
 macro_rules! options {
@@ -93,6 +93,12 @@ options! {
         refresh_every: Duration,
         /// See [`Builder::ttl`](crate::Builder::ttl).
         ttl: Duration,
+        /// See [`Builder::time_to_idle`](crate::Builder::time_to_idle).
+        time_to_idle: Duration,
+        /// See [`Builder::max_weight`](crate::Builder::max_weight).
+        max_weight: u64,
+        /// See [`Builder::when_full`](crate::Builder::when_full).
+        when_full: WhenFull,
         /// See [`Builder::max_stale`](crate::Builder::max_stale).
         max_stale: Duration,
         /// See [`Builder::exists_absent_for`](crate::Builder::exists_absent_for).

@@ -24,7 +24,8 @@ pub enum KeyEvent {
     /// [remembered](crate::Builder::exists_absent_for).
     Absent,
     /// The key was cached and is not any more, and nobody has asked for that: a reload found it gone at the source, or
-    /// its value was [dead](crate::Builder::alive) and has been removed.
+    /// its value was [dead](crate::Builder::alive) and has been removed. Of what expires, is idle or is evicted nothing is
+    /// told.
     Disappeared,
 }
 

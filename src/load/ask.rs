@@ -106,12 +106,20 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     pub(super) fn still_good(&self, flight: &Flight<K, V>, number: u64) -> Answer<V> {
         let (hash, key) = (flight.hash(), flight.key());
         let ttl = flight.ttl.or(self.ttl);
-        let again = |value: Option<&V>, expires| {
+        let mut refused = None;
+        let again = |value: Option<&V>, expires, weight| {
             let expires = ttl.map_or(expires, |ttl| Deadline::after(&self.clock, ttl));
-            Some(Content::until(value?.clone(), expires))
+            refused = value.cloned();
+            Some(Content::until(value?.clone(), expires).weighing(weight))
         };
-        let written = self.store.update(number, hash, key, again);
-        let written = written.and_then(|content| content.value);
+        let written = match self.store.update(number, hash, key, again) {
+            // Somebody else was about to write the key, and has what the value weighed.
+            Some(Content { value: None, .. }) => {
+                self.refused(1);
+                return refused.map_or(Answer::Absent, Answer::Ignored);
+            }
+            written => written.and_then(|content| content.value),
+        };
         // Else it was changed meanwhile, and that stands.
         match written.or_else(|| self.store.view().value(hash, key)) {
             Some(value) => Answer::Loaded(value),

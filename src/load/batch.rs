@@ -10,6 +10,7 @@ use crate::contain::{contained, drop_contained};
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, KeyEvent};
 use crate::loader::Outcome;
+use crate::stats::Counters;
 use crate::store::{Content, Failed, Installed};
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
@@ -140,15 +141,16 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     /// Stores a pair that nobody asked for, if it is not older than what is known of its key.
     fn store_extra(&self, key: K, outcome: Outcome<V>, number: u64) {
         let stored = contained(|| {
-            let (value, ttl) = match outcome {
-                Outcome::Value(value) => (value, self.ttl),
-                Outcome::Expiring(value, ttl) => (value, Some(ttl)),
+            let (value, ttl, weight) = match outcome {
+                Outcome::Value(value) => (value, self.ttl, None),
+                Outcome::Expiring(value, ttl) => (value, Some(ttl), None),
+                Outcome::Stored { value, ttl, weight } => (value, ttl.or(self.ttl), weight),
                 Outcome::Ignore(_) | Outcome::Unchanged | Outcome::Absent | Outcome::Failed(_) => {
                     return Ok(());
                 }
             };
             self.store.vouch(&key, &value)?;
-            let content = self.lasting(value, ttl);
+            let content = self.lasting(&key, value, ttl, weight);
             let hash = self.store.hash(&key);
             let copy = self.exists.as_ref().map(|exists| (exists, key.clone()));
             self.count(self.store.install(number, hash, key, content, None));
@@ -260,14 +262,15 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             }
             installed
         };
-        let mut keep = |value: V, ttl: Option<Duration>| {
+        let mut keep = |value: V, ttl: Option<Duration>, weight: Option<u64>| {
             let answer = told.take().unwrap_or_else(|| value.clone());
             let answer = match self.end_unsaved(flight, number, answer) {
                 Ok(end) => return Ok(end),
                 Err(answer) => answer,
             };
-            Err(match install(self.lasting(value, ttl)) {
-                Installed::Off => Answer::Ignored(answer),
+            let content = self.lasting(flight.key(), value, ttl, weight);
+            Err(match install(content) {
+                Installed::Off | Installed::Refused => Answer::Ignored(answer),
                 Installed::Stored | Installed::Superseded => Answer::Loaded(answer),
             })
         };
@@ -275,8 +278,10 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             Some(filter) if flight.wants_reload() => filter(flight.key(), outcome),
             _ => outcome,
         };
-        if let Outcome::Value(value) | Outcome::Expiring(value, _) | Outcome::Ignore(value) =
-            &outcome
+        if let Outcome::Value(value)
+        | Outcome::Expiring(value, _)
+        | Outcome::Stored { value, .. }
+        | Outcome::Ignore(value) = &outcome
             && let Err(error) = self.store.vouch(flight.key(), value)
         {
             self.report_failed(&error);
@@ -284,8 +289,11 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
         match outcome {
             Outcome::Unchanged => Err(self.still_good(flight, number)),
-            Outcome::Value(value) => keep(value, flight.ttl.or(self.ttl)),
-            Outcome::Expiring(value, ttl) => keep(value, Some(ttl)),
+            Outcome::Value(value) => keep(value, flight.ttl.or(self.ttl), None),
+            Outcome::Expiring(value, ttl) => keep(value, Some(ttl), None),
+            Outcome::Stored { value, ttl, weight } => {
+                keep(value, ttl.or(flight.ttl).or(self.ttl), weight)
+            }
             Outcome::Ignore(value) => Err(Answer::Ignored(value)),
             Outcome::Absent => {
                 self.found_gone(flight);
@@ -307,14 +315,28 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
     }
 
-    /// A value that is to live so long from now on, or for ever.
-    fn lasting(&self, value: V, ttl: Option<Duration>) -> Content<V> {
-        Content::until(value, Deadline::of(&self.clock, ttl))
+    /// A value that is to live so long from now on, or for ever, of this weight or what the weigher says.
+    fn lasting(&self, key: &K, value: V, ttl: Option<Duration>, weight: Option<u64>) -> Content<V> {
+        let content = Content::until(value, Deadline::of(&self.clock, ttl));
+        match weight {
+            Some(weight) => content.weighing(weight),
+            None => self.store.weighed(key, content),
+        }
     }
 
     fn count(&self, installed: Installed) {
-        if installed == Installed::Superseded {
-            self.stats.superseded();
+        match installed {
+            Installed::Superseded => self.stats.superseded(),
+            Installed::Refused => self.refused(1),
+            Installed::Stored | Installed::Off => {}
+        }
+    }
+
+    /// There was no room for so many values.
+    pub(crate) fn refused(&self, values: usize) {
+        Counters::add(&self.stats.refused, values);
+        if let Some(limit) = self.store.told_full() {
+            self.events.send(Event::Full { limit });
         }
     }
 }

@@ -23,6 +23,24 @@ pub enum Outcome<V> {
     /// The value, stored for so long, whatever the [`ttl`](crate::Builder::ttl) of the bucket or of
     /// [a call](crate::Call::ttl).
     Expiring(V, Duration),
+    /// The value, stored with what is said here of it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use larder::Outcome;
+    ///
+    /// let (page, size) = ("<html>".to_string(), 6);
+    /// let stored = Outcome::Stored { value: page, ttl: Some(Duration::from_secs(60)), weight: Some(size) };
+    /// # let _: Outcome<String> = stored;
+    /// ```
+    Stored {
+        /// The value.
+        value: V,
+        /// How long it lives; `None` as for [`Value`](Self::Value).
+        ttl: Option<Duration>,
+        /// What it [weighs](crate::Builder::max_weight); `None` as the bucket's weigher says.
+        weight: Option<u64>,
+    },
     /// The value, for whoever waits, but not to be stored.
     Ignore(V),
     /// To a reload only: what is cached is what the source has. It stays, and lives as long again as if it had just

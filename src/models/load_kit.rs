@@ -249,7 +249,7 @@ impl Kit {
         key: u8,
         mut load: impl FnMut(&u8) -> Outcome<u64>,
     ) -> Result<Fetched<u64>, Error> {
-        let load = |key: &u8| {
+        let mut load = |key: &u8| {
             let _inside = Inside::enter(&self.source, *key);
             load(key)
         };
@@ -279,11 +279,11 @@ impl Kit {
     }
 
     pub(super) fn set(&self, key: u8, value: u64) {
-        self.store.write(hash(key), key, Some(value));
+        let _ = self.store.write(hash(key), key, Some(value));
     }
 
     pub(super) fn invalidate(&self, key: u8) {
-        self.store.write(hash(key), key, None);
+        let _ = self.store.write(hash(key), key, None);
     }
 
     /// Every key that the source was asked for, in order.

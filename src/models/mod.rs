@@ -58,7 +58,11 @@ mod store_stale;
 #[cfg(larder_loom)]
 mod store_switch;
 #[cfg(larder_loom)]
+mod store_touch;
+#[cfg(larder_loom)]
 mod store_updates;
+#[cfg(larder_loom)]
+mod store_weight;
 #[cfg(larder_loom)]
 mod store_whole;
 #[cfg(larder_loom)]

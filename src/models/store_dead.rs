@@ -3,7 +3,7 @@
 use super::support::{Data, Plain, run_model, spawn};
 use crate::clock::{Clock, Deadline};
 use crate::store::fold::Folder;
-use crate::store::{Installed, Store};
+use crate::store::{Installed, Store, Terms};
 use crate::sync::Arc;
 use crate::table::Table;
 
@@ -12,14 +12,11 @@ const DEAD: u8 = 10;
 
 /// A store whose snapshot holds a dead value of key 1, with something to fold.
 fn store() -> (Arc<Data>, Folder<u8, u8>) {
-    let check = Box::new(|_: &u8, value: &u8| *value != DEAD);
-    let store = Store::guarded(
-        Table::empty(),
-        0,
-        Plain::default(),
-        Clock::system(),
-        Some(check),
-    );
+    let terms = Terms {
+        alive: Some(Box::new(|_, value| *value != DEAD)),
+        ..Terms::default()
+    };
+    let store = Store::holding(Table::empty(), 0, Plain::default(), Clock::system(), terms);
     let (data, mut folder) = (Arc::new(Data(Arc::new(store))), Folder::new());
     data.set(1, DEAD);
     folder.fold(&data.0);

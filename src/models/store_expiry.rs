@@ -16,7 +16,7 @@ fn expired() -> (Arc<Data>, Folder<u8, u8>) {
     let time = ManualClock::new();
     let (data, mut folder) = store_by(time.clock(), [], 0);
     let soon = Deadline::after(&time.clock(), SOON);
-    data.0.write(data.hash(1), 1, Content::until(10, soon));
+    let _ = data.0.write(data.hash(1), 1, Content::until(10, soon));
     folder.fold(&data.0);
     assert_eq!(data.peek(1), Some(10));
     time.advance(SOON);

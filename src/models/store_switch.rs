@@ -41,7 +41,7 @@ fn switch_off_against_conditional_writes() {
         let (data, mut folder) = store([]);
         let absent = spawn(&data, |data| data.set_if_absent(1, 20));
         let update = spawn(&data, |data| {
-            data.0.update(u64::MAX, data.hash(2), &2, |_, _| {
+            data.0.update(u64::MAX, data.hash(2), &2, |_, _, _| {
                 Some(Content::from(Some(20)))
             });
         });

@@ -5,7 +5,7 @@ use crate::store::{Content, Installed};
 use crate::sync::Arc;
 
 fn add(data: &Data, by: u8) {
-    data.0.update(u64::MAX, data.hash(1), &1, |value, _| {
+    data.0.update(u64::MAX, data.hash(1), &1, |value, _, _| {
         let sum = value.copied().unwrap_or(0) + by;
         Some(Content::from(Some(sum)))
     });
@@ -55,7 +55,7 @@ fn update_against_load() {
         let expected = match loader.join().unwrap() {
             Installed::Stored => 21,
             Installed::Superseded => 1,
-            Installed::Off => panic!("nobody has switched it off"),
+            Installed::Off | Installed::Refused => panic!("it is on, and has no limit"),
         };
         assert_eq!(data.peek(1), Some(expected));
     });

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use loom::thread::{self, JoinHandle};
 
-use crate::clock::{Clock, Deadline};
+use crate::clock::Clock;
 use crate::store::fold::Folder;
-use crate::store::{Installed, Store};
+use crate::store::{Content, IfAbsent, Installed, Store};
 use crate::sync::Arc;
 
 /// Runs `model` in every order of events that the bounds allow, prints how many there were, and fails
@@ -118,21 +118,36 @@ impl<V: crate::Value> Data<V> {
     }
 
     pub(super) fn set(&self, key: u8, value: V) {
-        self.0.write(self.hash(key), key, Some(value));
+        let _ = self.0.write(self.hash(key), key, Some(value));
     }
 
     pub(super) fn invalidate(&self, key: u8) {
-        self.0.write(self.hash(key), key, None);
+        let _ = self.0.write(self.hash(key), key, None);
     }
 
     pub(super) fn set_many<const N: usize>(&self, pairs: [(u8, V); N]) {
-        let group = pairs.map(|(key, value)| (self.hash(key), key, Some(value)));
-        self.0.write_group(group.into(), Deadline::NEVER);
+        let group = pairs.map(|(key, value)| (self.hash(key), key, Some(value).into()));
+        self.0.write_group(group.into());
     }
 
     pub(super) fn set_if_absent(&self, key: u8, value: V) -> Result<(), V> {
-        self.0
-            .write_if_absent(self.hash(key), key, value, Deadline::NEVER)
+        let content = Content::from(Some(value));
+        match self.0.write_if_absent(self.hash(key), key, content) {
+            Ok(()) => Ok(()),
+            Err(IfAbsent::Present(there)) => Err(there),
+            Err(IfAbsent::Refused(_)) => panic!("there is no limit"),
+        }
+    }
+
+    /// Writes a value that weighs what the store says. Returns whether it is stored.
+    pub(super) fn set_weighed(&self, key: u8, value: V) -> bool {
+        let content = self.0.weighed(&key, Some(value).into());
+        self.0.write(self.hash(key), key, content).is_ok()
+    }
+
+    pub(super) fn install_weighed(&self, load: u64, key: u8, value: V) -> Installed {
+        let content = self.0.weighed(&key, Some(value).into());
+        self.0.install(load, self.hash(key), key, content, None)
     }
 
     pub(super) fn install(&self, load: u64, key: u8, value: V) -> Installed {

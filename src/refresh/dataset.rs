@@ -105,6 +105,10 @@ impl<K: Key, V: Value> Fetcher<K, V> {
                 pairs: arrivals.count,
                 previous: self.previous(store),
             })?;
+            let table = match store.limits() {
+                None => table,
+                Some(limits) => check_weight(limits.weighed_all(table), limits.limit)?,
+            };
             let derived = arrivals.derive(&self.derivers, &table, store.hasher())?;
             let clock = store.clock();
             let table = table.until(Deadline::of(clock, self.ttl), clock);
@@ -117,4 +121,16 @@ impl<K: Key, V: Value> Fetcher<K, V> {
         let published = self.published.load(order::COUNT);
         published.then(|| store.len()).filter(|&count| count > 0)
     }
+}
+
+/// # Errors
+///
+/// `Refused`, if a dataset is more than a bucket may hold.
+fn check_weight<K, V>(table: Table<K, V>, limit: u64) -> Result<Table<K, V>, Error> {
+    let weight = table.total_weight();
+    if weight > limit {
+        let why = format!("it weighs {weight}, and the bucket holds {limit}");
+        return Err(Error::refused(why.into()));
+    }
+    Ok(table)
 }

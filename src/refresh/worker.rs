@@ -85,6 +85,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         if config.max_stale.is_some() {
             folder.track_stale();
         }
+        folder.begin_idle(&store);
         Self {
             store,
             loads,
@@ -136,6 +137,8 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         self.end_sweep_if_over();
         self.wanted.extend(requests.refresh);
         self.start_refresh_if_due();
+        self.count_evicted();
+        self.store.look_for_room();
         // Values and keys contain or lose their panics there; nothing to report.
         let _ = self.contained(|this| this.folder.sweep(&this.store));
         self.stats.tables_held(self.folder.retired().tables());
@@ -180,7 +183,13 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
                 });
             }
         }
+        self.count_evicted();
         answer_all(asked, &folded);
+    }
+
+    /// Before those are answered who have asked for what has evicted them.
+    fn count_evicted(&mut self) {
+        Counters::add(&self.stats.evicted, self.folder.take_evicted());
     }
 
     fn fold_due_at(&self) -> Option<Duration> {
@@ -196,7 +205,9 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         // By the coarse clock, which may be late.
         let expired = view.current.table.earliest().time();
         let expired = expired.map(|at| quietly(at.saturating_add(LATEST_TICK)));
-        let due = written.into_iter().chain(expired).min()?;
+        let idle = self.folder.idle_look();
+        let idle = idle.map(|at| quietly(at.saturating_add(LATEST_TICK)));
+        let due = written.into_iter().chain(expired).chain(idle).min()?;
         Some(due.max(self.retry_fold_at.unwrap_or_default()))
     }
 
@@ -300,6 +311,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             self.dirty_since = None;
             Counters::add(&self.stats.publications, 1);
         }
+        self.count_evicted();
         self.end_refresh(asked, published.map(|_| ()), Swept::default());
         self.folder.forget_dataset();
     }

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use super::overlay::{Overlay, Write};
 use crate::clock::{Clock, Deadline, Tick};
 use crate::sync::Arc;
-use crate::table::{Change, Table};
+use crate::table::{Change, Recency, Table};
 use crate::{Key, Value};
 
 /// The last write of each key, ready to be laid over a table.
@@ -16,6 +16,12 @@ pub(super) struct Changes<'a, K, V> {
     deadlines: Vec<(u64, &'a K, Deadline)>,
     /// Also those that never do: the table may say otherwise.
     all_deadlines: bool,
+    /// What they weigh, in a bucket with a limit.
+    weights: Vec<(u64, &'a K, u64)>,
+    weighs: bool,
+    /// When they were last touched, in a bucket in which that matters.
+    stamps: Vec<(u64, &'a K, Option<u64>)>,
+    recency: Option<Recency>,
     now: Tick,
 }
 
@@ -26,8 +32,22 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
             list: Vec::new(),
             deadlines: Vec::new(),
             all_deadlines: timed.earliest() != Deadline::NEVER,
+            weights: Vec::new(),
+            weighs: false,
+            stamps: Vec::new(),
+            recency: None,
             now,
         }
+    }
+
+    /// The same in a bucket with a limit, or without.
+    pub(super) fn weighing(self, weighs: bool) -> Self {
+        Self { weighs, ..self }
+    }
+
+    /// The same in a bucket in which things are touched, or not.
+    pub(super) fn touching(self, recency: Option<Recency>) -> Self {
+        Self { recency, ..self }
     }
 
     /// Those of an overlay that are not below `floor`.
@@ -79,10 +99,21 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
         if self.all_deadlines || expires != Deadline::NEVER {
             self.deadlines.push((hash, key, expires));
         }
+        if self.weighs {
+            self.weights.push((hash, key, write.content().weight.get()));
+        }
+        let idle = match &self.recency {
+            Some(Recency::Time(_, idle)) => Some(*idle),
+            _ => None,
+        };
+        if self.recency.is_some() {
+            let last = idle.map(|_| write.last_touched());
+            self.stamps.push((hash, key, last));
+        }
         self.list.push(Change {
             hash,
             key: key.clone(),
-            value: write.value_at(self.now).cloned(),
+            value: write.last_value(self.now, idle).cloned(),
         });
     }
 
@@ -102,11 +133,20 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
         }));
     }
 
+    /// Removes what is to be evicted.
+    pub(super) fn evict(&mut self, victims: Vec<&K>, hash: impl Fn(&K) -> u64) {
+        self.list.extend(victims.into_iter().map(|key| Change {
+            hash: hash(key),
+            key: key.clone(),
+            value: None,
+        }));
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// A table with them laid over. `timed` is the one that knows when its entries expire.
+    /// A table with them laid over. `timed` is the one that knows when its entries expire, and what they weigh.
     pub(super) fn over(
         self,
         table: &Table<K, V>,
@@ -115,6 +155,10 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
         hash: impl Fn(&K) -> u64,
     ) -> Table<K, V> {
         let patched = table.patched(self.list, &hash);
-        patched.timed_as(timed, self.deadlines.into_iter(), clock, &hash)
+        let weights = self.weights.into_iter();
+        patched
+            .timed_as(timed, self.deadlines.into_iter(), clock, &hash)
+            .weighed_as(timed, weights, &hash)
+            .touched_as(timed, self.stamps.into_iter(), self.recency, &hash)
     }
 }

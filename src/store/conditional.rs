@@ -2,8 +2,9 @@
 
 use std::hash::BuildHasher;
 
+use super::budget::Purse;
 use super::overlay::Nudge;
-use super::{Content, LiveLoad, Store, View, Write, mark, mark_but};
+use super::{Content, LiveLoad, Store, View, Write, mark, mark_but, nudge};
 use crate::clock::Deadline;
 use crate::sync::fault;
 use crate::{Key, Value};
@@ -16,10 +17,12 @@ pub(crate) enum Installed {
     Superseded,
     /// Nothing is stored at present.
     Off,
+    /// There is no room for it. What was there before is gone.
+    Refused,
 }
 
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
-    /// Writes a value if the key has none; else returns the one that it has.
+    /// Writes a value if the key has none; else returns the one that it has, or this one if there is no room for it.
     ///
     /// Waits, in the moment between a rotation and its seal, for the writers of the sealed overlay.
     /// Not to be called in the middle of a write: see [`inside_a_write`](super::inside_a_write).
@@ -27,38 +30,55 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         &self,
         hash: u64,
         key: K,
-        value: V,
-        expires: Deadline,
-    ) -> Result<(), V> {
+        content: Content<V>,
+    ) -> Result<(), IfAbsent<V>> {
+        let mut pressed = Nudge::None;
         let nudge = self.inside(|view| {
             if !view.caching && !fault::planted("decides_while_off") {
                 return Ok(Nudge::None);
             }
             wait_sealed(view);
             // One moment for all: what has not expired in one look must not have in the next.
-            let now = self.clock.coarse();
+            let (now, idle) = (self.times.clock.coarse(), self.times.idle);
             let below = match view.under_active(hash, &key) {
-                Some(write) => write.value_at(now).cloned(),
+                Some(write) => write.value_at(now, idle).cloned(),
                 None => view.current.table.find_at(hash, &key, now).cloned(),
             };
-            mark(view, hash, &key);
-            let write = Write::new(self.numbers.draw(), Content::until(value, expires));
-            let put = view
-                .active
-                .put_if_absent(hash, key, write, below.is_none(), now, || {
-                    self.numbers.draw()
-                });
-            match put {
-                Ok(()) => Ok(view.active.nudge()),
-                Err(there) => {
-                    let present = there.map_or(below, |write| write.value_at(now).cloned());
-                    // Always some, or it would have been put.
-                    present.map_or(Ok(Nudge::None), Err)
+            let mut purse = Purse::of(view);
+            if view.budget.is_some() {
+                let seen = view.active.get(hash, &key);
+                let present = match seen {
+                    Some(write) => write.value_at(now, idle).cloned(),
+                    None => below.clone(),
+                };
+                if let Some(value) = present {
+                    return Err(IfAbsent::Present(value));
+                }
+                // Nothing but what has expired, which counts no more, whatever becomes of this.
+                purse.take_seen(view, seen, hash, &key);
+                if !purse.pay(content.weight.get()) {
+                    pressed = nudge(view, &purse);
+                    return Err(IfAbsent::Refused(content.value));
                 }
             }
-        })?;
-        self.ring(nudge);
-        Ok(())
+            mark(view, hash, &key);
+            let write = Write::new(self.numbers.draw(), content, self.times.moment());
+            let is_absent = |there: Option<&Write<V>>| match there {
+                Some(write) => write.value_at(now, idle).is_none(),
+                None => below.is_none(),
+            };
+            let (active, draw) = (&view.active, || self.numbers.draw());
+            match active.put_if_absent(hash, key, write, is_absent, &mut purse, draw) {
+                Ok(()) => Ok(nudge(view, &purse)),
+                Err(there) => {
+                    let present = there.map_or(below, |write| write.value_at(now, idle).cloned());
+                    // Always some, or it would have been put.
+                    present.map_or(Ok(Nudge::None), |value| Err(IfAbsent::Present(value)))
+                }
+            }
+        });
+        self.ring(pressed);
+        nudge.map(|nudge| self.ring(nudge))
     }
 
     /// Draws the number of a load that begins now. The load's key must be looked up after this.
@@ -102,12 +122,12 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     pub(crate) fn retime(&self, hash: u64, key: &K, expires: Deadline) -> bool {
         let nudge = self.inside(|view| {
             wait_sealed(view);
-            let now = self.clock.coarse();
+            let (now, idle) = (self.times.clock.coarse(), self.times.idle);
             loop {
                 let current = view.active.get(hash, key);
-                let seen = current.map(Write::stamp);
+                let seen = current.map(Write::identity);
                 let (value, number) = match current.or_else(|| view.under_active(hash, key)) {
-                    Some(write) => (write.value_at(now)?, write.number()),
+                    Some(write) => (write.value_at(now, idle)?, write.number()),
                     // Its number is not known any more. It is less than that of any load that may be stored, and at
                     // least the floor by which the table was made.
                     None => (
@@ -118,13 +138,25 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 if number < view.floor && !fault::planted("retimed_over_datasets") {
                     return Some(Nudge::None);
                 }
-                let write = Write::new(number, Content::until(value.clone(), expires));
+                let weight = match current {
+                    Some(write) => write.content().weight.get(),
+                    None => view.weight(hash, key),
+                };
+                let mut purse = Purse::of(view);
+                purse.take_seen(view, current, hash, key);
+                if !purse.pay(weight) {
+                    // Somebody else has taken what it weighs, and is about to write the key.
+                    return Some(Nudge::None);
+                }
+                let content = Content::until(value.clone(), expires).weighing(weight);
+                let write = Write::new(number, content, self.times.moment());
                 mark(view, hash, key);
-                let put = view.active.put_if(hash, key.clone(), write, |there| {
-                    there.map(Write::stamp) == seen || fault::planted("retimed_over_writes")
+                let active = &view.active;
+                let put = active.put_if(hash, key.clone(), write, &mut purse, |there| {
+                    there.map(Write::identity) == seen || fault::planted("retimed_over_writes")
                 });
                 if put {
-                    return Some(view.active.nudge());
+                    return Some(nudge(view, &purse));
                 }
                 // Somebody has written it meanwhile.
             }
@@ -133,17 +165,18 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     }
 
     /// Changes the value of a key to what `change` makes of it; `None` leaves it. What comes first is `change`, with
-    /// nothing held; then it is put if the key is still as it was, and else `change` is asked again. Returns the last
-    /// that it said. Waits as [`write_if_absent`](Self::write_if_absent) does.
+    /// nothing held, told also when the value expires and what it weighs; then it is put if the key is still as it was, and
+    /// else `change` is asked again. Returns the last that it said. Waits as [`write_if_absent`](Self::write_if_absent) does.
     ///
     /// `load` is the number of the load that it is said by, if it is one: then nothing must have changed since that
-    /// began, and else `u64::MAX`.
+    /// began, and else `u64::MAX`. Where there is no room for what it says, the key is removed: then `None` is what it
+    /// said.
     pub(crate) fn update(
         &self,
         load: u64,
         hash: u64,
         key: &K,
-        mut change: impl FnMut(Option<&V>, Deadline) -> Option<Content<V>>,
+        mut change: impl FnMut(Option<&V>, Deadline, u64) -> Option<Content<V>>,
     ) -> Option<Content<V>> {
         loop {
             let held = self.load_view();
@@ -152,7 +185,10 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 return None;
             }
             let expires = held.deadline(hash, key).unwrap_or(Deadline::NEVER);
-            let changed = change(held.get(hash, key), expires)?;
+            let weight = held.weight(hash, key);
+            let mut changed = change(held.get(hash, key), expires, weight)?;
+            // Outlives the gate.
+            let mut refused = None;
             let nudge = self.inside(|view| {
                 if !view.caching && !fault::planted("decides_while_off") {
                     return Some(Nudge::None);
@@ -161,16 +197,25 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 if Seen::of(view, hash, key) != seen || load < view.floor {
                     return None;
                 }
-                let active = view.active.get(hash, key).map(Write::stamp);
+                let current = view.active.get(hash, key);
+                let active = current.map(Write::identity);
+                // The first look may have been at another.
+                if active.is_some() && active != seen.write {
+                    return None;
+                }
                 mark(view, hash, key);
-                let write = Write::new(self.numbers.draw(), changed.clone());
-                let put = view.active.put_if(hash, key.clone(), write, |there| {
-                    let there = there.map(Write::stamp);
-                    // The first look may have been at another.
-                    there == active && (there.is_none() || there == seen.write)
-                        || fault::planted("updates_over_writes")
+                let mut purse = Purse::of(view);
+                purse.take_seen(view, current, hash, key);
+                if !purse.pay(changed.weight.get()) {
+                    refused = changed.value.take();
+                    changed = None.into();
+                }
+                let write = Write::new(self.numbers.draw(), changed.clone(), self.times.moment());
+                let place = &view.active;
+                let put = place.put_if(hash, key.clone(), write, &mut purse, |there| {
+                    there.map(Write::identity) == active || fault::planted("updates_over_writes")
                 });
-                put.then(|| view.active.nudge())
+                put.then(|| nudge(view, &purse))
             });
             if let Some(nudge) = nudge {
                 self.ring(nudge);
@@ -189,6 +234,10 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         not_in: Option<u64>,
         folded: impl FnOnce(&View<K, V>) -> u64,
     ) -> Installed {
+        let mut content = content;
+        // Outlives the gate.
+        let (mut refused, mut is_refused) = (None, false);
+        let mut pressed = Nudge::None;
         let nudge = self.inside(|view| {
             if !view.caching && !fault::planted("loads_while_off") {
                 return Err(Installed::Off);
@@ -205,29 +254,60 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             if load < below.max(folded(view)).max(floor) {
                 return Err(Installed::Superseded);
             }
+            let mut purse = Purse::of(view);
+            if view.budget.is_some() {
+                let seen = view.active.get(hash, &key);
+                if seen.is_some_and(|write| write.number() > load) {
+                    return Err(Installed::Superseded);
+                }
+                purse.take_seen(view, seen, hash, &key);
+                if !purse.pay(content.weight.get()) {
+                    is_refused = true;
+                    refused = content.value.take();
+                    if !view.holds(hash, &key) {
+                        pressed = nudge(view, &purse);
+                        return Err(Installed::Refused);
+                    }
+                    content = None.into();
+                }
+            }
             mark_but(not_in, view, hash, &key);
-            let write = Write::new(load, content);
-            let put = view.active.put_if(hash, key, write, |current| {
+            let write = Write::new(load, content, self.times.moment());
+            let put = view.active.put_if(hash, key, write, &mut purse, |current| {
                 current.is_none_or(|current| current.number() <= load)
                     || fault::planted("load_ignores_numbers")
             });
-            put.then(|| view.active.nudge())
+            put.then(|| nudge(view, &purse))
                 .ok_or(Installed::Superseded)
         });
+        drop(refused);
+        self.ring(pressed);
         match nudge {
             Ok(nudge) => {
                 self.ring(nudge);
-                Installed::Stored
+                if is_refused {
+                    Installed::Refused
+                } else {
+                    Installed::Stored
+                }
             }
             Err(why) => why,
         }
     }
 }
 
+/// Why a value was not written for a key that was to be absent.
+pub(crate) enum IfAbsent<V> {
+    /// The key has this value.
+    Present(V),
+    /// There is no room for the value, which this is.
+    Refused(Option<V>),
+}
+
 /// By what to tell that a key is still as it was: it is, if these are the same.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) struct Seen {
-    /// The stamp of the newest write in the overlays, if there is one.
+    /// The identity of the newest write in the overlays, if there is one.
     pub(super) write: Option<(u64, bool)>,
     /// Else, what there is is in the table of this epoch.
     pub(super) epoch: Option<u64>,
@@ -235,7 +315,7 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn of<K: Key, V>(view: &View<K, V>, hash: u64, key: &K) -> Self {
-        let write = view.overlaid(hash, key).map(Write::stamp);
+        let write = view.overlaid(hash, key).map(Write::identity);
         let epoch = write.is_none().then_some(view.current.epoch);
         Self { write, epoch }
     }

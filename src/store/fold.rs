@@ -1,13 +1,16 @@
 //! The folder: the one publisher of a bucket. DESIGN.md, "Form C", steps 1 to 5.
 
 use std::hash::BuildHasher;
+use std::time::Duration;
 
+use super::budget::Purse;
 use super::changes::Changes;
 use super::derived::Built;
 use super::echo::Echo;
 use super::gate::Gate;
 use super::overlay::Overlay;
 use super::retired::Retired;
+use super::settle::{excess, forget_interrupted, mark_all, settle_weight, victims};
 use super::since::Since;
 use super::stale::Stale;
 use super::view::{Generation, Sealed, View};
@@ -24,6 +27,10 @@ pub(crate) struct Folder<K, V> {
     pub(super) since: Option<Since<K, V>>,
     /// What is served though its refresh has failed, where that has an end.
     pub(super) stale: Option<Stale<K>>,
+    /// Entries that were evicted and are not counted yet.
+    evicted: usize,
+    /// When to look for what is idle.
+    pub(super) idle_look: Option<Duration>,
 }
 
 impl<K: Key, V: Value> Folder<K, V> {
@@ -32,7 +39,14 @@ impl<K: Key, V: Value> Folder<K, V> {
             retired: Retired::new(),
             since: None,
             stale: None,
+            evicted: 0,
+            idle_look: None,
         }
+    }
+
+    /// How many entries were evicted since this was last asked.
+    pub(crate) fn take_evicted(&mut self) -> usize {
+        std::mem::take(&mut self.evicted)
     }
 
     /// Folds everything written by now into a new snapshot. Returns its epoch, or the current one
@@ -42,6 +56,11 @@ impl<K: Key, V: Value> Folder<K, V> {
     /// call first goes on where this one stopped.
     pub(crate) fn fold<S: BuildHasher>(&mut self, store: &Store<K, V, S>) -> u64 {
         self.finish_fold(store);
+        let epoch = self.fold_once(store);
+        // What has only just been folded could not be evicted before.
+        if excess(&store.view()) == 0 {
+            return epoch;
+        }
         self.fold_once(store)
     }
 
@@ -58,10 +77,16 @@ impl<K: Key, V: Value> Folder<K, V> {
             return store.view().current.epoch;
         };
         let view = store.cell.load_full();
-        let now = store.clock.coarse();
+        let now = store.times.clock.coarse();
         let old = &view.current.table;
-        let mut changes = Changes::none(old, now).of(&sealed, 0);
+        let weighs = view.budget.is_some();
+        let recency = store.recency(view.current.epoch + 1);
+        let changes = Changes::none(old, now).weighing(weighs).touching(recency);
+        let mut changes = changes.of(&sealed, 0);
         changes.expire(old, &sealed, |key| store.hash(key));
+        let victims = victims(&view, now);
+        let evicted = victims.len();
+        changes.evict(victims, |key| store.hash(key));
         if changes.is_empty() {
             // Only conditional writes that changed nothing, or none at all.
             let settled = View {
@@ -77,10 +102,13 @@ impl<K: Key, V: Value> Folder<K, V> {
         }
         let echo = echo_after(store, &view, &sealed);
         self.settle_stale(store, &sealed);
-        let table = changes.over(old, old, &store.clock, |key| store.hash(key));
+        let table = changes.over(old, old, &store.times.clock, |key| store.hash(key));
         self.keep_since(&sealed);
         let derived = view.current.derived.clone();
-        self.announce_and_publish(store, Built { table, derived }, echo, view.floor)
+        let built = Built { table, derived };
+        let epoch = self.announce_and_publish(store, built, echo, view.floor);
+        self.evicted += evicted;
+        epoch
     }
 
     /// The step before a dataset is fetched: a cut. What is sealed from here on is newer than it.
@@ -117,6 +145,10 @@ impl<K: Key, V: Value> Folder<K, V> {
             Some(since) if !fault::planted("dataset_keeps_old_loads") => since.floor(),
             _ => 0,
         };
+        // As much more as there may be is held from before the cut on, so that nobody else takes it.
+        let before = store.load_view();
+        let mut purse = Purse::of(&before);
+        purse.hold(self.growth(&before, &dataset));
         let sealed = self.rotate(store, floor);
         let view = store.cell.load_full();
         let mut echo = view.echo.clone();
@@ -127,12 +159,29 @@ impl<K: Key, V: Value> Folder<K, V> {
         }
         let since = self.since.as_ref();
         let overlays = since.map_or(Vec::new(), |since| since.overlays().to_vec());
-        let changes = Changes::none(&dataset, store.clock.coarse());
+        let changes =
+            Changes::none(&dataset, store.times.clock.coarse()).weighing(view.budget.is_some());
         let changes = changes.of_all(&overlays, floor, store.hasher().clone());
         let table = if changes.is_empty() {
             dataset
         } else {
-            changes.over(&dataset, &dataset, &store.clock, |key| store.hash(key))
+            changes.over(&dataset, &dataset, &store.times.clock, |key| {
+                store.hash(key)
+            })
+        };
+        let table = match &store.limits {
+            None => table,
+            Some(limits) => {
+                let room = limits.limit.saturating_sub(view.active.weight());
+                let (table, gone) =
+                    limits.fitted(table, room, &store.times.clock, |key| store.hash(key));
+                self.evicted += gone;
+                table
+            }
+        };
+        let table = match store.recency(view.current.epoch + 1) {
+            None => table,
+            recency => table.touched_now(recency),
         };
         if fault::planted("derived_by_another_swap") {
             let old = view.current.table.patched(vec![], |key| store.hash(key));
@@ -207,7 +256,9 @@ impl<K: Key, V: Value> Folder<K, V> {
                 reset,
                 echo: None,
                 caching,
-                clock: store.clock.clone(),
+                times: store.times.clone(),
+                // Who is inside the old gate goes by the old one, and puts into what is no more.
+                budget: store.fresh_budget(),
                 alive: store.alive.clone(),
             };
             self.replace(store, empty);
@@ -259,7 +310,9 @@ impl<K: Key, V: Value> Folder<K, V> {
             Some(sealed) => sealed.clone(),
             None if !view.active.is_touched()
                 && floor <= view.floor
-                && !view.current.table.earliest().is_over(&store.clock) =>
+                && !view.current.table.earliest().is_over(&store.times.clock)
+                && !self.is_idle_over(store, &view)
+                && excess(&view) == 0 =>
             {
                 return None;
             }
@@ -322,9 +375,15 @@ impl<K: Key, V: Value> Folder<K, V> {
         if !fault::planted("no_wait_at_announcement") {
             view.gate.wait_sealed();
         }
-        if !fault::planted("mark_before_announce") {
-            mark_all(&view.active, &next);
+        forget_interrupted(&view);
+        let mut marked = match fault::planted("mark_before_announce") {
+            false => mark_all(&view.active, &next),
+            true => 0,
+        };
+        if fault::planted("marked_weight_kept") {
+            marked = 0;
         }
+        settle_weight(&view, &next.table, marked);
         let epoch = next.epoch;
         let published = View {
             current: next,
@@ -336,11 +395,14 @@ impl<K: Key, V: Value> Folder<K, V> {
             reset: view.reset,
             echo,
             caching: view.caching,
-            clock: store.clock.clone(),
+            times: store.times.clone(),
+            budget: view.budget.clone(),
             alive: store.alive.clone(),
         };
+        let next = Arc::clone(&published.current);
         self.retired.generation(Arc::clone(&view.current));
         self.replace(store, published);
+        self.carry_touches(store, &view, &next);
         drop(view);
         epoch
     }
@@ -373,12 +435,6 @@ fn generation<K, V>(
         version,
         published_at: crate::clock::wall_now(),
     })
-}
-
-fn mark_all<K: Key, V: Value>(active: &Overlay<K, V>, next: &Generation<K, V>) {
-    active.for_each(|hash, key, _| {
-        next.table.mark(hash, key);
-    });
 }
 
 /// The echo to publish with the table that `sealed` is folded into.

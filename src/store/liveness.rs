@@ -5,8 +5,9 @@ use std::borrow::Borrow;
 use std::cell::Cell;
 use std::hash::BuildHasher;
 
+use super::budget::Purse;
 use super::conditional::{Seen, wait_sealed};
-use super::{Found, Store, View, Write, mark};
+use super::{Found, Store, View, Write, mark, nudge};
 use crate::contain::{contained, drop_contained};
 use crate::error::{Error, ErrorKind};
 use crate::sync::{Arc, Mutex, Parker, fault, per_thread};
@@ -168,12 +169,17 @@ pub(super) enum Buried {
 }
 
 impl<K: Eq + Clone, V> View<K, V> {
-    fn held<Q>(&self, hash: u64, key: &Q) -> Option<Held<'_, K, V>>
+    /// Who `reads` it touches it.
+    fn held<Q>(&self, hash: u64, key: &Q, reads: bool) -> Option<Held<'_, K, V>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let found = self.current.table.find_entry(hash, key);
+        let table = &self.current.table;
+        let found = match reads {
+            true => table.find_entry(hash, key),
+            false => table.look_at_entry(hash, key),
+        };
         let folded = |(key, value, _)| Held {
             key,
             value,
@@ -189,25 +195,36 @@ impl<K: Eq + Clone, V> View<K, V> {
         let Some((key, write)) = self.active.get_entry(hash, key).or_else(sealed) else {
             return found.map(folded);
         };
+        let value = match reads {
+            true => write.read(&self.times),
+            false => write.value(&self.times),
+        };
         Some(Held {
             key,
-            value: write.value(&self.clock)?,
+            value: value?,
             seen: Seen {
-                write: Some(write.stamp()),
+                write: Some(write.identity()),
                 epoch: None,
             },
         })
     }
 
-    /// The look of [`beyond_hit`](Self::beyond_hit) where values may die: asks once whether this one lives.
+    /// The look of [`beyond_hit`](Self::beyond_hit) where values may die: asks once whether this one lives. Who `reads`
+    /// it touches it.
     #[cold]
     #[inline(never)]
-    pub(super) fn look_guarded<Q>(&self, alive: &Liveness<K, V>, hash: u64, key: &Q) -> Found<'_, V>
+    pub(super) fn look_guarded<Q>(
+        &self,
+        alive: &Liveness<K, V>,
+        hash: u64,
+        key: &Q,
+        reads: bool,
+    ) -> Found<'_, V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let Some(Held { key, value, seen }) = self.held(hash, key) else {
+        let Some(Held { key, value, seen }) = self.held(hash, key, reads) else {
             return match self.overlaid(hash, key) {
                 Some(_) => Found::Overlay(None),
                 None => Found::Nothing,
@@ -234,7 +251,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// A table on its way into a view.
     pub(super) fn guard(&self, table: Table<K, V>) -> Table<K, V> {
         match &self.alive {
-            Some(_) => table.guarded(&self.clock),
+            Some(_) => table.guarded(&self.times.clock),
             None => table,
         }
     }
@@ -266,7 +283,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             living += usize::from(!overlaid && self.lives(key, value));
         }
         view.for_each_overlaid(|_, key, write| {
-            let value = write.value(&self.clock);
+            let value = write.value(&self.times);
             living += usize::from(value.is_some_and(|value| self.lives(key, value)));
         });
         living
@@ -294,7 +311,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         };
         loop {
             let view = self.load_view();
-            let Some(Held { key, value, seen }) = view.held(hash, key) else {
+            let Some(Held { key, value, seen }) = view.held(hash, key, false) else {
                 return false;
             };
             if alive.lives(key, value) != Some(false) {
@@ -326,16 +343,25 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 true => self.numbers.draw(),
                 false => number,
             };
-            let active = view.active.get(hash, key).map(Write::stamp);
+            let current = view.active.get(hash, key);
+            let active = current.map(Write::identity);
+            // The first look may have been at another.
+            if active.is_some() && active != seen.write && !newer {
+                return Err(Buried::Changed);
+            }
             mark(view, hash, key);
-            let write = Write::new(number, None);
-            let put = view.active.put_if(hash, key.clone(), write, |there| {
-                let there = there.map(Write::stamp);
-                // The first look may have been at another.
-                there == active && (there.is_none() || there == seen.write) || newer
+            // What it weighed is given back, as what comes in its place weighs nothing.
+            let mut purse = Purse::of(view);
+            if !fault::planted("buries_the_weight") {
+                purse.take_seen(view, current, hash, key);
+            }
+            let write = Write::new(number, None.into(), self.times.moment());
+            let place = &view.active;
+            let put = place.put_if(hash, key.clone(), write, &mut purse, |there| {
+                there.map(Write::identity) == active || newer
             });
             match put {
-                true => Ok(view.active.nudge()),
+                true => Ok(nudge(view, &purse)),
                 false => Err(Buried::Changed),
             }
         });

@@ -4,6 +4,7 @@
 //! gate, marks the tables, and puts into the active overlay; one folder (see [`fold`]) rotates, seals,
 //! builds, announces, marks and publishes.
 
+mod budget;
 mod by_hash;
 mod changes;
 mod conditional;
@@ -11,11 +12,14 @@ mod derived;
 mod echo;
 pub(crate) mod fold;
 mod gate;
+mod idle;
+mod limit;
 mod liveness;
 mod many;
 mod number;
 mod overlay;
 mod retired;
+mod settle;
 mod since;
 mod stale;
 mod take_out;
@@ -25,23 +29,26 @@ use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 use std::ops::Deref;
 
+use self::budget::{Budget, Purse};
 use self::gate::Gate;
 use self::liveness::Liveness;
 use self::number::Numbers;
 use self::overlay::Overlay;
 
-pub(crate) use self::conditional::Installed;
+pub(crate) use self::budget::{Limits, Weigher};
+pub(crate) use self::conditional::{IfAbsent, Installed};
 pub(crate) use self::derived::{Built, Derivations, Made};
 pub(crate) use self::gate::inside as inside_a_write;
+use self::limit::recency;
 pub(crate) use self::liveness::Check;
 pub(crate) use self::many::Groups;
 pub(crate) use self::number::LiveLoad;
-use self::overlay::Nudge;
 pub(crate) use self::overlay::{Content, Write};
+use self::overlay::{Nudge, Times};
 pub(crate) use self::stale::Failed;
 pub(crate) use self::view::{Found, Generation, View};
 
-use crate::clock::{Clock, Deadline};
+use crate::clock::{Clock, Idle};
 use crate::sync::{Arc, Cell, CellReader, Mutex, Parker, Place, Stopped, fault};
 use crate::table::Table;
 use crate::{Key, Value};
@@ -55,17 +62,39 @@ const LEAST_ROOM: usize = 4096;
 /// the copying is eight entries, however large the table is.
 const SHARE: usize = 8;
 
+/// On what terms values are in a bucket, besides what is said of each. By default they may all stay.
+pub(crate) struct Terms<K, V> {
+    /// Says of values whether they live, where they may die.
+    pub(crate) alive: Option<Check<K, V>>,
+    /// How much may be held, where that is limited: of what there is too much some goes.
+    pub(crate) limits: Option<Limits<K, V>>,
+    /// What is not touched for so long goes, if anything does.
+    pub(crate) idle: Option<Idle>,
+}
+
+impl<K, V> Default for Terms<K, V> {
+    fn default() -> Self {
+        Self {
+            alive: None,
+            limits: None,
+            idle: None,
+        }
+    }
+}
+
 /// The data of one bucket, as readers and writers see it.
 pub(crate) struct Store<K: Key, V: Value, S> {
     cell: Cell<View<K, V>>,
     numbers: Numbers,
     hasher: S,
     /// By which values expire.
-    clock: Clock,
+    times: Times,
     /// Wakes whoever drives the folder.
     bell: Arc<Parker>,
     /// Reloads that failed and that the folder has not taken in.
     failed: Mutex<Vec<Failed<K>>>,
+    /// How much may be held, where that is limited.
+    limits: Option<Limits<K, V>>,
     /// Says of values whether they live, where they may die.
     alive: Option<Arc<Liveness<K, V>>>,
 }
@@ -77,24 +106,38 @@ fn room_for(entries: usize) -> usize {
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     #[cfg(all(test, any(larder_loom, larder_shuttle)))]
     pub(crate) fn new(hasher: S, clock: Clock) -> Self {
-        Self::guarded(Table::empty(), 0, hasher, clock, None)
+        Self::holding(Table::empty(), 0, hasher, clock, Terms::default())
     }
 
-    /// A store that begins with what is in a table, and in this version. With a check, values may die.
-    pub(crate) fn guarded(
+    /// A store that begins with what is in a table, and in this version.
+    pub(crate) fn holding(
         table: Table<K, V>,
         version: u64,
         hasher: S,
         clock: Clock,
-        check: Option<Check<K, V>>,
+        terms: Terms<K, V>,
     ) -> Self {
+        let Terms {
+            alive,
+            limits,
+            idle,
+        } = terms;
         let (numbers, bell) = (Numbers::new(), Parker::new());
-        let alive = check.map(|check| Arc::new(Liveness::new(check, Arc::clone(&bell))));
+        let alive = alive.map(|check| Arc::new(Liveness::new(check, Arc::clone(&bell))));
+        let times = Times { clock, idle };
+        let recency = recency(&times, limits.as_ref(), 0);
+        let table = match recency {
+            None => table,
+            recency => table.touched_now(recency),
+        };
         let table = match &alive {
-            Some(_) => table.guarded(&clock),
+            Some(_) => table.guarded(&times.clock),
             None => table,
         };
         let room = room_for(table.len());
+        let budget = limits
+            .as_ref()
+            .map(|limits| Budget::new(limits, table.total_weight()));
         let view = View {
             current: Arc::new(Generation {
                 table,
@@ -112,17 +155,19 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             reset: 0,
             echo: None,
             caching: true,
-            clock: clock.clone(),
+            times: times.clone(),
+            budget: budget.map(Arc::new),
             alive: alive.clone(),
         };
         Self {
-            clock,
+            times,
             cell: Cell::new(Arc::new(view)),
             numbers,
             hasher,
             bell,
             failed: Mutex::new(Vec::new()),
             alive,
+            limits,
         }
     }
 
@@ -136,7 +181,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     }
 
     pub(crate) fn clock(&self) -> &Clock {
-        &self.clock
+        &self.times.clock
     }
 
     #[inline]
@@ -238,7 +283,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         let mut len = table.len_at(table.now());
         view.for_each_overlaid(|hash, key, write| {
             let in_table = table.find_any(hash, key).is_some();
-            match (in_table, write.value(&self.clock).is_some()) {
+            match (in_table, write.value(&self.times).is_some()) {
                 (false, true) => len += 1,
                 (true, false) => len = len.saturating_sub(1),
                 _ => {}
@@ -257,7 +302,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             .map(|(key, _)| key.clone())
             .collect();
         view.for_each_overlaid(|_, key, write| {
-            let value = write.value(&self.clock);
+            let value = write.value(&self.times);
             if value.is_some_and(|value| self.lives(key, value)) {
                 keys.push(key.clone());
             }
@@ -265,28 +310,63 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         keys
     }
 
-    /// Writes a value, or a tombstone.
-    pub(crate) fn write(&self, hash: u64, key: K, content: impl Into<Content<V>>) {
-        let nudge = self.inside(|view| self.put(view, hash, key, content.into()));
-        self.ring(nudge);
-    }
-
-    /// Writes all of them inside one gate: whole in every snapshot, or not at all. All values expire at once.
-    pub(crate) fn write_group(&self, group: Vec<(u64, K, Option<V>)>, expires: Deadline) {
-        if fault::planted("group_in_pieces") {
-            for (hash, key, value) in group {
-                self.write(hash, key, Content { value, expires });
+    /// Writes a value, or a tombstone. Returns a value for which there is no room: then the key is removed.
+    pub(crate) fn write(
+        &self,
+        hash: u64,
+        key: K,
+        content: impl Into<Content<V>>,
+    ) -> Result<(), Option<V>> {
+        let mut content = content.into();
+        let (nudge, refused) = self.inside(|view| {
+            if !view.caching && !fault::planted("writes_while_off") {
+                return (Nudge::None, Err(None));
             }
-            return;
-        }
-        let nudge = self.inside(move |view| {
-            let mut nudge = Nudge::None;
-            for (hash, key, value) in group {
-                nudge = nudge.or(self.put(view, hash, key, Content { value, expires }));
+            let mut purse = Purse::of(view);
+            purse.take_shown(view, hash, &key);
+            let mut refused = Ok(());
+            if !purse.pay(content.weight.get()) {
+                refused = Err(content.value.take());
+                content = None.into();
             }
-            nudge
+            (self.put(view, hash, key, content, &mut purse), refused)
         });
         self.ring(nudge);
+        refused
+    }
+
+    /// Writes all of them inside one gate: whole in every snapshot, or not at all. Where there is no room for all of
+    /// them, all keys are removed. Returns whether they are written.
+    pub(crate) fn write_group(&self, mut group: Vec<(u64, K, Content<V>)>) -> bool {
+        if fault::planted("group_in_pieces") {
+            for (hash, key, content) in group {
+                let _ = self.write(hash, key, content);
+            }
+            return true;
+        }
+        // Outlives the gate: values that are refused are dropped outside.
+        let mut refused = Vec::new();
+        let (nudge, written) = self.inside(|view| {
+            if !view.caching && !fault::planted("writes_while_off") {
+                return (Nudge::None, true);
+            }
+            let mut purse = Purse::of(view);
+            for (hash, key, _) in &group {
+                purse.take_shown(view, *hash, key);
+            }
+            let written = purse.pay_all(group.iter().map(|(.., content)| content.weight.get()));
+            let mut nudge = Nudge::None;
+            for (hash, key, mut content) in std::mem::take(&mut group) {
+                if !written {
+                    refused.push(content.value.take());
+                    content = None.into();
+                }
+                nudge = nudge.or(self.put(view, hash, key, content, &mut purse));
+            }
+            (nudge, written)
+        });
+        self.ring(nudge);
+        written
     }
 
     /// What the driver of the folder sleeps on. Rung when there is something to fold.
@@ -301,20 +381,26 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         }
     }
 
-    fn put(&self, view: &View<K, V>, hash: u64, key: K, content: Content<V>) -> Nudge {
-        if !view.caching && !fault::planted("writes_while_off") {
-            return Nudge::None;
-        }
+    /// Puts what the purse has paid for.
+    fn put(
+        &self,
+        view: &View<K, V>,
+        hash: u64,
+        key: K,
+        content: Content<V>,
+        purse: &mut Purse<'_>,
+    ) -> Nudge {
         if !fault::planted("value_before_mark") {
             mark(view, hash, &key);
         }
-        let write = Write::new(self.numbers.draw(), content);
+        let write = Write::new(self.numbers.draw(), content, self.times.moment());
         let again = fault::planted("value_before_mark").then(|| key.clone());
-        view.active.put(hash, key, write, || self.numbers.draw());
+        let draw = || self.numbers.draw();
+        view.active.put(hash, key, write, purse, draw);
         if let Some(key) = again {
             mark(view, hash, &key);
         }
-        view.active.nudge()
+        nudge(view, purse)
     }
 
     /// A reload failed. To be called before the load is over.
@@ -355,6 +441,16 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 return act(&view);
             }
         }
+    }
+}
+
+/// What the folder has to be told after a write that was paid for from this purse, or was not.
+#[inline]
+fn nudge<K: Eq, V>(view: &View<K, V>, purse: &Purse<'_>) -> Nudge {
+    let nudge = view.active.nudge();
+    match purse.wants_room() {
+        false => nudge,
+        true => view.active.press().or(nudge),
     }
 }
 

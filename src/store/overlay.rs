@@ -2,16 +2,24 @@
 
 use std::borrow::Borrow;
 
-use crate::clock::{Clock, Deadline, Tick};
+use super::budget::Purse;
+use crate::clock::{Clock, Deadline, Idle, Tick};
 use crate::contain::drop_contained;
 use crate::ledger::Ledger;
-use crate::sync::{Arc, atomic::AtomicBool, fault, order, plain};
+use crate::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64},
+    fault, order, plain,
+};
+use crate::table::{Stamp, Weight};
 
 /// What a write brings: a value that may expire, or a tombstone where a key is removed.
 #[derive(Clone)]
 pub(crate) struct Content<V> {
     pub(crate) value: Option<V>,
     pub(crate) expires: Deadline,
+    /// What it counts for in a bucket with a limit. A tombstone weighs nothing.
+    pub(crate) weight: Weight,
 }
 
 impl<V> Content<V> {
@@ -19,6 +27,15 @@ impl<V> Content<V> {
         Self {
             value: Some(value),
             expires,
+            weight: Weight::default(),
+        }
+    }
+
+    /// The same, of so much weight.
+    pub(crate) fn weighing(self, weight: u64) -> Self {
+        Self {
+            weight: Weight::of(weight),
+            ..self
         }
     }
 }
@@ -28,6 +45,26 @@ impl<V> From<Option<V>> for Content<V> {
         Self {
             value,
             expires: Deadline::NEVER,
+            weight: Weight::default(),
+        }
+    }
+}
+
+/// By what it is told whether a value is still live.
+#[derive(Clone)]
+pub(crate) struct Times {
+    pub(crate) clock: Clock,
+    /// What is not touched for so long is over, if anything is.
+    pub(crate) idle: Option<Idle>,
+}
+
+impl Times {
+    /// What is stamped on what is written now.
+    #[inline]
+    pub(crate) fn moment(&self) -> u64 {
+        match self.idle {
+            None => 0,
+            Some(_) => self.clock.coarse().to_word(),
         }
     }
 }
@@ -37,13 +74,17 @@ pub(crate) struct Write<V> {
     /// Changed only until the write is in the overlay, which publishes it.
     number: plain::Word,
     content: Content<V>,
+    /// When it was last touched, in a bucket in which that matters.
+    stamp: Stamp,
 }
 
 impl<V> Write<V> {
-    pub(crate) fn new(number: u64, content: impl Into<Content<V>>) -> Self {
+    /// One that is touched at `moment`.
+    pub(crate) fn new(number: u64, content: Content<V>, moment: u64) -> Self {
         Self {
             number: plain::Word::new(number),
-            content: content.into(),
+            content,
+            stamp: Stamp::at(moment),
         }
     }
 
@@ -52,8 +93,8 @@ impl<V> Write<V> {
     }
 
     /// Its number, and whether it brings a value: no other write of the key has both, but the same with another time.
-    pub(crate) fn stamp(&self) -> (u64, bool) {
-        let is_value = self.content.value.is_some() || fault::planted("stamps_numbers_only");
+    pub(crate) fn identity(&self) -> (u64, bool) {
+        let is_value = self.content.value.is_some() || fault::planted("identity_without_kind");
         (self.number(), is_value)
     }
 
@@ -64,26 +105,51 @@ impl<V> Write<V> {
         }
     }
 
-    /// The value; none for a tombstone, or once it has expired.
+    /// The value, for who does not read it; none for a tombstone, or once it has expired.
     #[inline]
-    pub(crate) fn value(&self, clock: &Clock) -> Option<&V> {
-        if self.content.expires == Deadline::NEVER {
+    pub(crate) fn value(&self, times: &Times) -> Option<&V> {
+        if self.content.expires == Deadline::NEVER && times.idle.is_none() {
             return self.content.value.as_ref();
         }
-        self.value_now(clock)
+        self.value_at(times.clock.coarse(), times.idle)
+    }
+
+    /// The value, for who reads it, which touches it.
+    #[inline]
+    pub(crate) fn read(&self, times: &Times) -> Option<&V> {
+        if self.content.expires == Deadline::NEVER && times.idle.is_none() {
+            return self.content.value.as_ref();
+        }
+        self.read_now(times)
     }
 
     /// Apart: a call to the clock would have those save registers who need none.
     #[cold]
     #[inline(never)]
-    fn value_now(&self, clock: &Clock) -> Option<&V> {
-        self.value_at(clock.coarse())
+    fn read_now(&self, times: &Times) -> Option<&V> {
+        let now = times.clock.coarse();
+        let value = self.content.value.as_ref()?;
+        let expired = self.content.expires.is_past(now);
+        let touched = |idle| self.stamp.touch(now, idle);
+        (!expired && times.idle.is_none_or(touched)).then_some(value)
     }
 
-    /// The same at another moment than now.
-    pub(crate) fn value_at(&self, now: Tick) -> Option<&V> {
+    /// The value at another moment than now.
+    pub(crate) fn value_at(&self, now: Tick, idle: Option<Idle>) -> Option<&V> {
         let value = self.content.value.as_ref()?;
-        (!self.content.expires.is_past(now)).then_some(value)
+        let over = idle.is_some_and(|idle| self.stamp.is_over(now, idle));
+        (!over && !self.content.expires.is_past(now)).then_some(value)
+    }
+
+    /// The same for the folder: what was idle for too long by then is over from now on.
+    pub(super) fn last_value(&self, now: Tick, idle: Option<Idle>) -> Option<&V> {
+        let over = idle.is_some_and(|idle| self.stamp.end(now, idle));
+        self.value_at(now, None).filter(|_| !over)
+    }
+
+    /// When it was last touched.
+    pub(super) fn last_touched(&self) -> u64 {
+        self.stamp.last()
     }
 
     /// What was written, expired or not.
@@ -106,6 +172,9 @@ impl<V> Drop for Write<V> {
 /// Writes by key. Never drained: sealed, folded and retired whole.
 pub(crate) struct Overlay<K, V> {
     writes: Ledger<K, Write<V>>,
+    /// What those of its writes weigh that nobody has taken the weight of. Exact once the gates are sealed of all
+    /// who may put or take.
+    weight: AtomicU64,
     /// After so many writes it is due for a fold.
     room: usize,
     /// Something is written or about to be.
@@ -142,6 +211,7 @@ impl<K: Eq, V> Overlay<K, V> {
     pub(crate) fn new(room: usize, expected: usize) -> Arc<Self> {
         Arc::new(Self {
             writes: Ledger::new(expected),
+            weight: AtomicU64::new(0),
             room,
             begun: AtomicBool::new(false),
             touched: AtomicBool::new(false),
@@ -182,42 +252,51 @@ impl<K: Eq, V> Overlay<K, V> {
         }
     }
 
-    /// Puts a write over what is there. It may `draw` a new number: of two writes the later one stands, and
-    /// has the higher number, whichever drew first.
-    pub(crate) fn put(&self, hash: u64, key: K, write: Write<V>, mut draw: impl FnMut() -> u64) {
+    /// Puts a write over what is there, whose weight goes into the purse, and pays for it from there. It may `draw` a
+    /// new number: of two writes the later one stands, and has the higher number, whichever drew first.
+    pub(crate) fn put(
+        &self,
+        hash: u64,
+        key: K,
+        write: Write<V>,
+        purse: &mut Purse<'_>,
+        mut draw: impl FnMut() -> u64,
+    ) {
         self.begin();
+        let weight = write.content.weight.get();
         let put = self.writes.put_if(hash, key, write, |current, write| {
             if let Some(current) = current {
                 write.number_after(current, &mut draw);
+                purse.take(self, current);
             }
             true
         });
         debug_assert!(put.is_ok(), "put whatever is there");
+        purse.spend(self, weight);
     }
 
-    /// Puts a write as [`put`](Self::put) does, if `absent` says that there is nothing below the overlay
-    /// and there is no value in it that has not expired by `now`; else returns the write that is there.
+    /// Puts a write as [`put`](Self::put) does, if `is_absent` says that the one that is there, or what is below the
+    /// overlay, is no value; else returns the write that is there.
     pub(crate) fn put_if_absent(
         &self,
         hash: u64,
         key: K,
         write: Write<V>,
-        absent: bool,
-        now: Tick,
+        is_absent: impl Fn(Option<&Write<V>>) -> bool,
+        purse: &mut Purse<'_>,
         mut draw: impl FnMut() -> u64,
     ) -> Result<(), Option<&Write<V>>> {
         self.begin();
-        let put = self
-            .writes
-            .put_if(hash, key, write, |current, write| match current {
-                Some(current) if current.value_at(now).is_some() => false,
-                Some(tombstone) => {
-                    write.number_after(tombstone, &mut draw);
-                    true
-                }
-                None => absent,
-            });
-        put.map(|_| ())
+        let weight = write.content.weight.get();
+        let put = self.writes.put_if(hash, key, write, |current, write| {
+            let absent = is_absent(current);
+            if let Some(tombstone) = current.filter(|_| absent) {
+                write.number_after(tombstone, &mut draw);
+                purse.take(self, tombstone);
+            }
+            absent
+        });
+        put.map(|_| purse.spend(self, weight))
     }
 
     /// Puts a write if `allow` says so of the one that is there. Returns whether it did.
@@ -226,12 +305,41 @@ impl<K: Eq, V> Overlay<K, V> {
         hash: u64,
         key: K,
         write: Write<V>,
+        purse: &mut Purse<'_>,
         mut allow: impl FnMut(Option<&Write<V>>) -> bool,
     ) -> bool {
         self.begin();
-        self.writes
-            .put_if(hash, key, write, |current, _| allow(current))
-            .is_ok()
+        let weight = write.content.weight.get();
+        let put = self.writes.put_if(hash, key, write, |current, _| {
+            let allowed = allow(current);
+            if let Some(current) = current.filter(|_| allowed) {
+                purse.take(self, current);
+            }
+            allowed
+        });
+        if put.is_ok() {
+            purse.spend(self, weight);
+        }
+        put.is_ok()
+    }
+
+    /// What its writes weigh; see there.
+    pub(super) fn weight(&self) -> u64 {
+        self.weight.load(order::WEIGHT)
+    }
+
+    /// Something of this weight has been put.
+    pub(super) fn add_weight(&self, weight: u64) {
+        self.weight.fetch_add(weight, order::WEIGHT);
+    }
+
+    /// Takes the weight of one of its writes.
+    pub(super) fn take_weight(&self, write: &Write<V>) -> u64 {
+        let weight = write.content.weight.take();
+        if weight > 0 {
+            self.weight.fetch_sub(weight, order::WEIGHT);
+        }
+        weight
     }
 
     /// What the folder has to be told after a write.
@@ -245,6 +353,14 @@ impl<K: Eq, V> Overlay<K, V> {
             return Nudge::Full;
         }
         if first { Nudge::Dirty } else { Nudge::None }
+    }
+
+    /// The same, and a fold is wanted in any case, to make room.
+    pub(super) fn press(&self) -> Nudge {
+        if !self.full.load(order::COUNT) && !self.full.swap(true, order::CLAIM) {
+            return Nudge::Full;
+        }
+        Nudge::None
     }
 
     /// Whether anything was written. A write that has returned is known here.

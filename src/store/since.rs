@@ -1,5 +1,6 @@
 //! What is written while a dataset is being fetched.
 
+use super::budget::Purse;
 use super::overlay::{Overlay, Write};
 use crate::contain::contained;
 use crate::sync::Arc;
@@ -58,8 +59,16 @@ fn last_writes<K: Key, V: Value>(overlays: &[Arc<Overlay<K, V>>]) -> Arc<Overlay
     let one = Overlay::new(usize::MAX, keys.unwrap_or(0));
     for overlay in overlays.iter().rev() {
         overlay.for_each(|hash, key, write| {
-            let copy = Write::new(write.number(), write.content().clone());
-            one.put_if(hash, key.clone(), copy, |newer| newer.is_none());
+            let copy = Write::new(
+                write.number(),
+                write.content().clone(),
+                write.last_touched(),
+            );
+            let weight = copy.content().weight.get();
+            let mut none = Purse::none();
+            if one.put_if(hash, key.clone(), copy, &mut none, |newer| newer.is_none()) {
+                one.add_weight(weight);
+            }
         });
     }
     one

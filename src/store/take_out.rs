@@ -122,7 +122,9 @@ impl<K: Key, V: Value> Folder<K, V> {
         let view = store.cell.load_full();
         let mut echo = view.echo.clone();
         let old = &view.current.table;
-        let mut changes = Changes::none(old, store.clock.coarse());
+        let mut changes = Changes::none(old, store.times.clock.coarse())
+            .weighing(view.budget.is_some())
+            .touching(store.recency(view.current.epoch + 1));
         if let Some(sealed) = &sealed {
             echo = echo_after(store, &view, sealed);
             self.settle_stale(store, sealed);
@@ -155,9 +157,13 @@ impl<K: Key, V: Value> Folder<K, V> {
         let table = Table::from_pairs(kept, |key| store.hash(key));
         let hash_of = |key: &K| store.hash(key);
         let table = if changes.is_empty() {
-            table.timed_as(old, std::iter::empty(), &store.clock, hash_of)
+            let none = std::iter::empty();
+            let timed = table.timed_as(old, none, &store.times.clock, hash_of);
+            let recency = store.recency(view.current.epoch + 1);
+            let weighed = timed.weighed_as(old, std::iter::empty(), hash_of);
+            weighed.touched_as(old, std::iter::empty(), recency, hash_of)
         } else {
-            changes.over(&table, old, &store.clock, hash_of)
+            changes.over(&table, old, &store.times.clock, hash_of)
         };
         // What was derived goes with the dataset that it was derived from.
         self.announce_and_publish(store, table.into(), echo, number.max(view.floor));

@@ -3,12 +3,13 @@
 use std::borrow::Borrow;
 use std::time::SystemTime;
 
+use super::budget::Budget;
 use super::derived::Derivations;
 use super::echo::Echo;
 use super::gate::Gate;
 use super::liveness::Liveness;
-use super::overlay::{Overlay, Write};
-use crate::clock::{Clock, Deadline};
+use super::overlay::{Overlay, Times, Write};
+use crate::clock::Deadline;
 use crate::sync::Arc;
 use crate::table::{NoHit, Table};
 
@@ -52,7 +53,9 @@ pub(crate) struct View<K, V> {
     /// Whether anything is stored under this view. If not, it holds nothing.
     pub(crate) caching: bool,
     /// By which values expire.
-    pub(crate) clock: Clock,
+    pub(crate) times: Times,
+    /// How much may be held, where that is limited, and how much is.
+    pub(crate) budget: Option<Arc<Budget>>,
     /// Says of values whether they live, where they may die. Then all tables are guarded.
     pub(super) alive: Option<Arc<Liveness<K, V>>>,
 }
@@ -83,7 +86,8 @@ impl<K, V> Clone for View<K, V> {
             reset: self.reset,
             echo: self.echo.clone(),
             caching: self.caching,
-            clock: self.clock.clone(),
+            times: self.times.clone(),
+            budget: self.budget.clone(),
             alive: self.alive.clone(),
         }
     }
@@ -152,8 +156,11 @@ impl<K: Eq + Clone, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        if self.current.table.is_timed() {
-            return self.get_timed(why, hash, key);
+        if self.current.table.is_watched() {
+            return match self.current.table.is_touched() {
+                false => self.get_timed(why, hash, key),
+                true => self.get_touched(why, hash, key),
+            };
         }
         match self.current.table.find_first(why, key) {
             Some((value, false)) => Some(value),
@@ -172,6 +179,23 @@ impl<K: Eq + Clone, V> View<K, V> {
             return self.beyond_hit(hash, key).value();
         }
         match self.current.table.find_first_timed(why, key) {
+            Some((value, false)) => Some(value),
+            _ => self.beyond_hit(hash, key).value(),
+        }
+    }
+
+    /// Apart, for its registers, of what only expires.
+    #[cold]
+    #[inline(never)]
+    fn get_touched<Q>(&self, why: NoHit, hash: u64, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        if self.current.table.is_guarded() {
+            return self.beyond_hit(hash, key).value();
+        }
+        match self.current.table.find_first_touched(why, key) {
             Some((value, false)) => Some(value),
             _ => self.beyond_hit(hash, key).value(),
         }
@@ -197,10 +221,10 @@ impl<K: Eq + Clone, V> View<K, V> {
         Q: Eq + ?Sized,
     {
         let table = &self.current.table;
-        if table.is_timed()
+        if table.is_watched()
             && let Some(alive) = &self.alive
         {
-            return self.look_guarded(alive, hash, key);
+            return self.look_guarded(alive, hash, key, true);
         }
         let found = table.find(hash, key);
         self.beyond_table(found, hash, key)
@@ -221,7 +245,7 @@ impl<K: Eq + Clone, V> View<K, V> {
         match found {
             Some((value, false)) => Found::Table(value),
             _ => match (self.overlaid(hash, key), found) {
-                (Some(write), _) => Found::Overlay(write.value(&self.clock)),
+                (Some(write), _) => Found::Overlay(write.read(&self.times)),
                 (None, Some((value, _))) => Found::Table(value),
                 (None, None) => Found::Nothing,
             },
@@ -250,12 +274,31 @@ impl<K: Eq + Clone, V> View<K, V> {
         self.get(hash, key).cloned()
     }
 
+    /// Whether a key has a value. Touches nothing.
     pub(crate) fn is_present<Q>(&self, hash: u64, key: &Q) -> bool
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.look(hash, key).value().is_some()
+        match &self.alive {
+            Some(alive) => {
+                let found = self.look_guarded(alive, hash, key, false);
+                found.value().is_some()
+            }
+            None => self.holds(hash, key),
+        }
+    }
+
+    /// The same for who is in the middle of a write: a value counts that may be dead, as nobody is asked.
+    pub(super) fn holds<Q>(&self, hash: u64, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        match self.overlaid(hash, key) {
+            Some(write) => write.value(&self.times).is_some(),
+            None => self.current.table.find_any(hash, key).is_some(),
+        }
     }
 
     /// Whether the key is nowhere, not even as a tombstone. `not_in` is the epoch of a table that is known not to
@@ -282,10 +325,20 @@ impl<K: Eq + Clone, V> View<K, V> {
             return None;
         }
         let expires = match self.overlaid(hash, key) {
-            Some(write) => write.value(&self.clock).map(|_| write.content().expires),
+            Some(write) => write.value(&self.times).map(|_| write.content().expires),
+            None if self.current.table.find_any(hash, key).is_none() => None,
             None => self.current.table.deadline_of(hash, key),
         };
-        expires.filter(|expires| !expires.is_over(&self.clock))
+        expires.filter(|expires| !expires.is_over(&self.times.clock))
+    }
+
+    /// What the value of a key weighs, in a bucket with a limit.
+    pub(crate) fn weight(&self, hash: u64, key: &K) -> u64 {
+        match self.overlaid(hash, key) {
+            _ if self.budget.is_none() => 0,
+            Some(write) => write.content().weight.get(),
+            None => self.current.table.weight(hash, key),
+        }
     }
 
     /// The newest write of the key in the overlays.

@@ -126,6 +126,15 @@ pub(crate) const OWN: Ordering = Ordering::Relaxed;
 /// Statistics and hints: nothing is ordered by them.
 pub(crate) const COUNT: Ordering = Ordering::Relaxed;
 
+/// What is used of a budget, and what of it has been taken. Relaxed: who reserves looks at one word and changes it in
+/// the same step; who takes a weight is told of it by what it stands beside, and the first alone gets it; and the
+/// folder adds up once a gate is sealed, which orders what was done inside. Models: `weight_*`.
+pub(crate) const WEIGHT: Ordering = Ordering::Relaxed;
+
+/// When an entry was last touched, and whether that is too long ago. Relaxed: it is one word, and all that is asked is
+/// in it. Models: `touch_*`.
+pub(crate) const STAMP: Ordering = Ordering::Relaxed;
+
 /// A claim of a one-shot flag (a fold request, a nudge): only who won matters.
 pub(crate) const CLAIM: Ordering = Ordering::Relaxed;
 

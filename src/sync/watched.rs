@@ -135,6 +135,6 @@ macro_rules! watched {
 watched!(AtomicBool: bool, swap);
 watched!(AtomicU16: u16, fetch_or);
 watched!(AtomicU32: u32, fetch_or);
-watched!(AtomicU64: u64, swap fetch_add fetch_or);
+watched!(AtomicU64: u64, swap fetch_add fetch_sub fetch_or);
 watched!(AtomicUsize: usize, swap fetch_add fetch_sub fetch_or);
 watched!(AtomicPtr[T]: *mut T, swap);

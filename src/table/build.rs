@@ -81,6 +81,9 @@ where
             second,
             last,
             timed: None,
+            weighed: None,
+            touched: None,
+            watched: false,
         };
     }
     // The bits of these hashes are not where a level looks for them, or the count was wrong. What
@@ -94,6 +97,9 @@ where
         second,
         last,
         timed: None,
+        weighed: None,
+        touched: None,
+        watched: false,
     }
 }
 

@@ -25,6 +25,8 @@ mod shape;
 #[cfg(all(test, not(larder_loom), not(larder_shuttle)))]
 mod tests;
 mod timed;
+mod touched;
+mod weighed;
 
 use std::borrow::Borrow;
 
@@ -33,6 +35,9 @@ use crate::contain::drop_contained;
 use crate::spread::spread;
 use crate::table::level::Level;
 use crate::table::timed::Timed;
+use crate::table::touched::Touched;
+pub(crate) use crate::table::touched::{Recency, Stamp};
+use crate::table::weighed::Weighed;
 
 #[cfg_attr(
     not(feature = "dump"),
@@ -41,6 +46,7 @@ use crate::table::timed::Timed;
 pub(crate) use crate::table::build::Gathering;
 pub(crate) use crate::table::level::NoHit;
 use crate::table::list::List;
+pub(crate) use crate::table::weighed::{HEAVIEST, Weight};
 
 /// As many keys can be looked up together: more than a processor waits for at a time.
 pub(crate) const AT_ONCE: usize = 32;
@@ -86,6 +92,12 @@ pub(crate) struct Table<K, V> {
     last: List<K, V>,
     /// When its entries expire, if any do; and whether they may be dead.
     timed: Option<Box<Timed>>,
+    /// What its entries weigh, if that is limited.
+    weighed: Option<Box<Weighed>>,
+    /// When its entries were last touched, if that matters.
+    touched: Option<Box<Touched>>,
+    /// Whether one of these two is there that a read has to look at: one look, where neither is.
+    watched: bool,
 }
 
 /// Where an entry is.
@@ -104,6 +116,9 @@ impl<K, V> Table<K, V> {
             second: Level::empty(),
             last: List::empty(),
             timed: None,
+            weighed: None,
+            touched: None,
+            watched: false,
         }
     }
 
@@ -183,7 +198,7 @@ impl<K, V> Table<K, V> {
         if matches!(why, NoHit::Absent) {
             return None;
         }
-        let (value, marked) = if self.is_timed() {
+        let (value, marked) = if self.is_watched() {
             if self.is_guarded() {
                 return None;
             }
@@ -216,7 +231,7 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        if self.is_timed() {
+        if self.is_watched() {
             return self.find_timed(hash, key);
         }
         let slot = self.first.slot(hash);
@@ -276,8 +291,8 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        if self.is_timed() {
-            return self.find_timed(hash, key).map(|(value, _)| value);
+        if self.is_watched() {
+            return self.find_timed_at(hash, key, self.now());
         }
         match self.first.get(hash, key) {
             Some(value) => Some(value),
@@ -292,7 +307,7 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        if self.is_timed() {
+        if self.is_watched() {
             return self.find_timed_at(hash, key, now);
         }
         self.find_any(hash, key)
@@ -356,7 +371,7 @@ impl<K, V> Table<K, V> {
     /// Iterates over all entries, also marked ones, in table order, but for those that have expired by then.
     pub(crate) fn iter_at(&self, now: Tick) -> impl Iterator<Item = (&K, &V)> {
         self.places()
-            .filter(move |&(at, _)| !self.deadline(at).is_past(now))
+            .filter(move |&(at, _)| !self.is_gone(at, now))
             .map(|(_, (key, value))| (key, value))
     }
 

@@ -58,6 +58,9 @@ where
         second,
         last,
         timed: None,
+        weighed: None,
+        touched: None,
+        watched: false,
     };
     let placed = patched.first.entries().len();
     if placed > 0 && is_too_much(patched.len() - placed, placed) {

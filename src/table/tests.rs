@@ -12,7 +12,8 @@ use std::thread;
 
 use proptest::prelude::*;
 
-use crate::table::{AT_ONCE, Change, Table};
+use crate::clock::Tick;
+use crate::table::{AT_ONCE, Change, Recency, Table};
 
 type HashOf = fn(&u64) -> u64;
 
@@ -551,5 +552,71 @@ fn panics_of_user_code_leave_the_old_table_whole() {
     assert_eq!(table.len(), 200);
     for n in 0..200 {
         assert_eq!(table.live(ahash_of(&Fragile(n)), &Fragile(n)), Some(&n));
+    }
+}
+
+#[test]
+fn a_read_of_what_was_touched_in_this_period_writes_nothing() {
+    let first = Table::from_pairs((0..500).map(|n| (n, n)), ahash_of);
+    let first = first.touched_now(Some(Recency::Period(1)));
+    let read = |table: &Table<u64, u64>, keys: std::ops::Range<u64>| {
+        for key in keys {
+            assert_eq!(table.live(ahash_of(&key), &key), Some(&key));
+            assert_eq!(table.hit(ahash_of(&key), &key), Some(&key));
+        }
+    };
+    read(&first, 0..500);
+    assert_eq!(first.touches(), 0, "all was written in this period");
+    let changed = vec![change(ahash_of, 900, Some(900))];
+    let second = first.patched(changed, ahash_of);
+    let new = std::iter::once((ahash_of(&900), &900, None));
+    let second = second.touched_as(&first, new, Some(Recency::Period(2)), ahash_of);
+    assert_eq!(second.touches(), 0);
+    read(&second, 0..100);
+    assert_eq!(second.touches(), 100, "the first read of each");
+    read(&second, 0..100);
+    read(&second, 900..901);
+    assert_eq!(second.touches(), 100, "a second one writes nothing");
+}
+
+/// For weights and stamps of all kinds: as if all had been sorted.
+#[test]
+fn the_least_recent_are_those_that_sorting_finds() {
+    let spreads: [fn(u64) -> u64; 5] = [
+        |_| 7,
+        |n| n % 3,
+        |n| n,
+        |n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 1,
+        |n| if n < 5 { n } else { (u64::MAX >> 1) - n % 9 },
+    ];
+    for spread in spreads {
+        let weigh = |n: &u64| n % 4;
+        let table = Table::from_pairs((0..5_000).map(|n| (n, n)), ahash_of);
+        let table = table.weighed_by(|key, _| weigh(key));
+        let all: Vec<u64> = (0..5_000).collect();
+        let stamps = all.iter().map(|n| (ahash_of(n), n, Some(spread(*n))));
+        let old = Table::empty();
+        let table = table.touched_as(&old, stamps, Some(Recency::Period(1)), ahash_of);
+        assert_eq!(table.take_weight(ahash_of(&3), &3), 3, "superseded");
+        let mut sorted: Vec<u64> = all
+            .iter()
+            .copied()
+            .filter(|n| weigh(n) > 0 && *n != 3)
+            .collect();
+        sorted.sort_by_key(|n| spread(*n));
+        for weight in [1, 2, 100, 3_333, 7_000, 1_000_000] {
+            let victims = table.least_recent(weight, Tick::default());
+            let total: u64 = victims.iter().map(|n| weigh(n)).sum();
+            let least = victims.iter().map(|n| weigh(n)).max().unwrap();
+            assert!(total >= weight || victims.len() == sorted.len());
+            assert!(total < weight + least, "more than need be");
+            let last = victims.iter().map(|n| spread(**n)).max().unwrap();
+            let earlier = sorted.iter().filter(|n| spread(**n) < last).count();
+            let found = victims.iter().filter(|n| spread(***n) < last).count();
+            assert_eq!(
+                found, earlier,
+                "all that were touched before the last of them"
+            );
+        }
     }
 }

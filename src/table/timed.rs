@@ -52,10 +52,15 @@ impl Timed {
 }
 
 impl<K, V> Table<K, V> {
-    /// Whether what is here may not be there for who looks: because it has expired, or is dead.
+    /// Whether what is here may not be there for who looks, as it has expired or is dead, or reads are to touch it.
     #[inline(always)]
-    pub(crate) fn is_timed(&self) -> bool {
-        self.timed.is_some()
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched
+    }
+
+    /// Whether an entry has expired by then, or was not touched for too long. Touches nothing.
+    pub(super) fn is_gone(&self, at: At, now: Tick) -> bool {
+        self.deadline(at).is_past(now) || self.is_idle(at, now)
     }
 
     /// Whether it has no hits, as it is to be asked of each entry if it lives.
@@ -77,6 +82,7 @@ impl<K, V> Table<K, V> {
         });
         timed.guarded = true;
         self.first.close();
+        self.watched = true;
         self
     }
 
@@ -115,9 +121,27 @@ impl<K, V> Table<K, V> {
         Q: Eq + ?Sized,
     {
         let at = self.place_of(hash, key)?;
-        if self.is_over(at) {
+        if self.is_over(at) || !self.touch(at) {
             return None;
         }
+        self.marked_entry(at)
+    }
+
+    /// The same for who does not read it: nothing is touched.
+    pub(crate) fn look_at_entry<Q>(&self, hash: u64, key: &Q) -> Option<(&K, &V, bool)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let at = self.place_of(hash, key)?;
+        if self.is_gone(at, self.now()) {
+            return None;
+        }
+        self.marked_entry(at)
+    }
+
+    #[inline]
+    fn marked_entry(&self, at: At) -> Option<(&K, &V, bool)> {
         let marked = match at {
             At::First(slot) => self.first.is_marked(slot),
             At::Second(slot) => self.second.is_marked(slot),
@@ -136,7 +160,7 @@ impl<K, V> Table<K, V> {
         Q: Eq + ?Sized,
     {
         let at = self.place_of(hash, key)?;
-        if self.deadline(at).is_past(now) {
+        if self.is_gone(at, now) {
             return None;
         }
         let (_, value) = self.entry(at)?;
@@ -169,9 +193,10 @@ impl<K, V> Table<K, V> {
 
     /// Now, for a table whose entries may expire.
     pub(crate) fn now(&self) -> Tick {
-        self.timed
-            .as_ref()
-            .map_or_else(Tick::default, |timed| timed.clock.coarse())
+        let clock = self.timed.as_ref().map(|timed| &timed.clock);
+        clock
+            .or_else(|| self.idle_clock())
+            .map_or_else(Tick::default, Clock::coarse)
     }
 
     /// When the first of its entries expires, if one ever does.
@@ -183,7 +208,7 @@ impl<K, V> Table<K, V> {
 
     /// How many entries, also marked ones, have not expired by then.
     pub(crate) fn len_at(&self, now: Tick) -> usize {
-        if !self.earliest().is_past(now) {
+        if !self.earliest().is_past(now) && self.idle_clock().is_none() {
             return self.len();
         }
         self.iter_at(now).count()
@@ -197,16 +222,17 @@ impl<K, V> Table<K, V> {
     pub(crate) fn entries_at(&self, now: Tick) -> impl Iterator<Item = (&K, &V, Deadline)> {
         self.places().filter_map(move |(at, (key, value))| {
             let deadline = self.deadline(at);
-            (!deadline.is_past(now)).then_some((key, value, deadline))
+            (!self.is_gone(at, now)).then_some((key, value, deadline))
         })
     }
 
-    /// The keys of entries that have expired by then.
+    /// The keys of entries that have expired by then, and of those that were not touched for too long, which are over
+    /// from now on.
     pub(crate) fn expired_at(&self, now: Tick) -> impl Iterator<Item = &K> {
-        let none = !self.earliest().is_past(now);
+        let none = !self.earliest().is_past(now) && self.idle_clock().is_none();
         let places = (!none).then(|| self.places()).into_iter().flatten();
         places
-            .filter(move |&(at, _)| self.deadline(at).is_past(now))
+            .filter(move |&(at, _)| self.deadline(at).is_past(now) || self.end_idle(at, now))
             .map(|(_, (key, _))| key)
     }
 
@@ -253,7 +279,9 @@ impl<K, V> Table<K, V> {
         let mut timed = self.untimed(clock);
         if old.earliest() != Deadline::NEVER {
             for (at, (key, _)) in self.places() {
-                timed.set(at, old.deadline_there(at, key, &hash_of));
+                let before = old.place_there(at, key, &hash_of);
+                let deadline = before.map_or(Deadline::NEVER, |at| old.deadline(at));
+                timed.set(at, deadline);
             }
         }
         for (hash, key, deadline) in changed {
@@ -265,8 +293,8 @@ impl<K, V> Table<K, V> {
         self.timed_now()
     }
 
-    /// When a key expires that is probably in this place, as most are whose block was copied.
-    fn deadline_there(&self, at: At, key: &K, hash_of: impl Fn(&K) -> u64) -> Deadline
+    /// Where a key is that is probably in this place, as most are whose block was copied.
+    pub(super) fn place_there(&self, at: At, key: &K, hash_of: impl Fn(&K) -> u64) -> Option<At>
     where
         K: Eq,
     {
@@ -274,10 +302,9 @@ impl<K, V> Table<K, V> {
             && self.first.entries().has(slot)
             && self.entry(at).is_some_and(|(there, _)| there == key)
         {
-            return self.deadline(at);
+            return Some(at);
         }
-        self.deadline_of(hash_of(key), key)
-            .unwrap_or(Deadline::NEVER)
+        self.place_of(hash_of(key), key)
     }
 
     fn untimed(&self, clock: &Clock) -> Timed {
@@ -303,6 +330,7 @@ impl<K, V> Table<K, V> {
             self.timed = None;
         } else {
             self.first.close();
+            self.watched = true;
         }
         self
     }

@@ -14,7 +14,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod g1;
+mod g10;
+mod g10_evict;
+mod g10_together;
 mod g11;
+mod g11_idle;
 mod g13;
 mod g2;
 mod g3;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use larder::{
     BoxError, Bucket, BuildError, Builder, BulkLoader, DatasetLoader, Loader, ManualClock, Options,
-    Outcome, Ttl,
+    Outcome, Ttl, WhenFull,
 };
 
 use crate::common::{Notes, PATIENCE, bounded, lock};
@@ -185,10 +185,45 @@ fn an_option_of_a_loader_does_what_it_says() {
 }
 
 #[test]
+fn a_limit_has_its_layers_as_well() {
+    bounded(|| {
+        let own = || {
+            let options = Options::default().max_weight(2).when_full(WhenFull::Evict);
+            Opinionated::with(options.time_to_idle(LOADERS))
+        };
+        let options = seen(builder().loader(own()).max_weight(3));
+        assert_eq!(
+            (options.max_weight, options.when_full, options.time_to_idle),
+            (Some(3), Some(WhenFull::Evict), Some(LOADERS))
+        );
+        let holds = |builder: Builder<u64, u64>| {
+            let bucket = builder.build().unwrap();
+            (0..9)
+                .filter(|&key| bucket.try_set(key, key).is_ok())
+                .count()
+        };
+        let refusing = || builder().loader(own()).when_full(WhenFull::Refuse);
+        assert_eq!(holds(refusing()), 2);
+        assert_eq!(holds(refusing().max_weight(5)), 5);
+        let last = refusing().max_weight(5);
+        assert_eq!(
+            holds(last.configure(|options| options.max_weight = Some(4))),
+            4
+        );
+        // What weighs entries has no layers, and wants a limit from any of them.
+        let weighed = || refusing().weigher(|_, _| 2);
+        assert_eq!(holds(weighed()), 1);
+        let none =
+            weighed().configure(|options| (options.max_weight, options.when_full) = (None, None));
+        assert!(none.build().is_err());
+    });
+}
+
+#[test]
 fn an_impossible_value_is_refused_by_name_whoever_says_it() {
     bounded(|| {
         type Spoil = fn(Options) -> Options;
-        let cases: [(&str, Spoil); 9] = [
+        let cases: [(&str, Spoil); 12] = [
             ("batch_size", |o| o.batch_size(0)),
             ("queue_capacity", |o| o.queue_capacity(0)),
             ("loader_threads", |o| o.loader_threads(100_000)),
@@ -197,7 +232,10 @@ fn an_impossible_value_is_refused_by_name_whoever_says_it() {
             ("ttl", |o| o.ttl(Duration::ZERO)),
             ("max_stale", |o| o.max_stale(Duration::MAX)),
             ("refresh_every", |o| o.refresh_every(Duration::ZERO)),
+            ("time_to_idle", |o| o.time_to_idle(Duration::ZERO)),
+            ("max_weight", |o| o.max_weight(0)),
             // Possible, but not here.
+            ("when_full", |o| o.when_full(WhenFull::Evict)),
             ("dataset_min_count", |o| o.dataset_min_count(1)),
         ];
         for (name, spoil) in cases {

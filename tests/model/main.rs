@@ -7,6 +7,7 @@
     reason = "a test may lock and unwrap as it likes"
 )]
 
+mod full;
 mod machine;
 
 use std::hash::{BuildHasher, Hasher};

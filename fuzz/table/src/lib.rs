@@ -8,6 +8,7 @@
 // What the table does not use of these files, and this crate not of the table.
 #![allow(
     dead_code,
+    unused_imports,
     unfulfilled_lint_expectations,
     reason = "files of a larger crate, whose lints are its own"
 )]

@@ -16,5 +16,10 @@ mod world {
     pub(crate) use std::sync::{Mutex, MutexGuard};
 }
 
+/// As the shim's own.
+pub(crate) mod plain {
+    pub(crate) use std::sync::atomic::AtomicU64 as Word;
+}
+
 pub(crate) use coarse::Coarse;
 pub(crate) use mutex::Mutex;

@@ -304,6 +304,37 @@ fn g12_liveness_what_is_dead_is_not_dumped() {
 }
 
 #[test]
+fn g10_a_dump_is_weighed_anew_and_what_does_not_fit_is_left() {
+    let (scratch, time) = (Scratch::new("weighed"), ManualClock::new());
+    let path = scratch.file();
+    let limited = |limit| {
+        let bucket = builder(&path, &time).max_weight(limit);
+        let bucket = bucket.weigher(|_, word| word.len() as u64);
+        bucket.build().unwrap()
+    };
+    let bucket = limited(10);
+    bucket.set_many((0..3).map(|key| (key, one())));
+    // Its own weight is not in the file, and what is refused is not either.
+    assert_eq!(bucket.set_with_weight(3, one(), 1), Ok(()));
+    assert_eq!(
+        (bucket.weight(), bucket.try_set(4, one())),
+        (10, Err(one()))
+    );
+    drop(bucket);
+    let bucket = limited(20);
+    assert_eq!(bucket.loaded_dump().unwrap().entries, 4);
+    assert_eq!((bucket.weight(), bucket.len()), (12, 4));
+    drop(bucket);
+    let bucket = limited(5);
+    assert_eq!((bucket.weight(), bucket.len()), (6, 2));
+    assert_eq!(bucket.stats().evicted, 2);
+    drop(bucket);
+    // What was left is not in the next dump.
+    let bucket = limited(20);
+    assert_eq!((bucket.weight(), bucket.stats().evicted), (6, 0));
+}
+
+#[test]
 fn g9_a_dump_keeps_the_version_and_what_it_holds_is_of_it() {
     let (scratch, time) = (Scratch::new("version"), ManualClock::new());
     let path = scratch.file();
