@@ -202,7 +202,10 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
             Some(value) => Some(value),
             None => {
                 let limit = self.core.config.wait_limit;
-                self.core.load(hash, key, limit, Keep::USUAL)
+                let value = self.core.load(hash, key, limit, Keep::USUAL)?;
+                // As in `Store::peek`.
+                std::hint::black_box(());
+                Some(value)
             }
         }
     }

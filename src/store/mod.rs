@@ -206,7 +206,12 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         // One way for all that is no short hit: then what follows a hit is compiled for that alone.
         match place.read(|view| view.unmarked(hash, key).cloned()) {
             Ok(value) => Some(value),
-            Err(stopped) => store().peek_on(place, stopped, hash, key),
+            Err(stopped) => {
+                let value = store().peek_on(place, stopped, hash, key)?;
+                // Or the compiler makes one of both ways, and has a hit ask as well whether there is a value.
+                std::hint::black_box(());
+                Some(value)
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use crate::table::entries::{Draft, Entries};
 use crate::table::level::Level;
 use crate::table::list::List;
 use crate::table::place::{Place, Placer};
-use crate::table::shape::Shape;
+use crate::table::shape::{Shape, bucket};
 use crate::table::{Item, Table, Watch, discard};
 
 /// A level is built in at most this many parts: more are filled slower than larger ones are sorted.
@@ -147,6 +147,9 @@ where
 pub(super) struct Gathered<K, V> {
     shape: Shape,
     per_part: usize,
+    buckets: usize,
+    /// How many bits of a bucket's number do not say in which part it is.
+    part_bits: u32,
     /// The slots of a part; the last may have fewer.
     room: usize,
     /// For each part, how many wait in its slots.
@@ -160,10 +163,12 @@ impl<K: Clone + Eq, V: Clone> Gathered<K, V> {
     /// For about `count` items.
     pub(super) fn new(count: usize) -> Self {
         let shape = Shape::for_entries(count.max(1));
-        let per_part = shape.blocks().div_ceil(MOST_PARTS);
+        let per_part = shape.blocks().div_ceil(MOST_PARTS).next_power_of_two();
         Gathered {
             shape,
             per_part,
+            buckets: shape.buckets(),
+            part_bits: shape.block_bits() + per_part.trailing_zeros(),
             room: per_part * shape.slots_per_block(),
             waiting: vec![0; shape.blocks().div_ceil(per_part)],
             entries: None,
@@ -174,7 +179,7 @@ impl<K: Clone + Eq, V: Clone> Gathered<K, V> {
     #[inline]
     pub(super) fn push(&mut self, item: Item<K, V>) {
         let shape = self.shape;
-        let part = shape.block_of(item.hash) / self.per_part;
+        let part = bucket(item.hash, self.buckets) >> self.part_bits;
         let slot = part * self.room + self.waiting[part];
         if self.waiting[part] == self.room || slot >= shape.slots() {
             self.late.push((part, item));

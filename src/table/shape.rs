@@ -77,7 +77,13 @@ impl Shape {
     }
 
     pub(super) fn block_of(self, hash: u64) -> usize {
-        bucket(hash, self.buckets()) / self.buckets_per_block()
+        bucket(hash, self.buckets()) >> self.block_bits()
+    }
+
+    /// How many bits of a bucket's number say which of its block's it is.
+    pub(super) fn block_bits(self) -> u32 {
+        // A power of two, and no division: a build asks for each of its pairs.
+        self.buckets_per_block().trailing_zeros()
     }
 
     /// Where in its block a key is if its bucket's pilot is 0.
