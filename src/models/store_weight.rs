@@ -153,7 +153,7 @@ fn weight_across_a_clear() {
 /// A value is removed for dead while it is folded, or while somebody writes over it: its weight is given back once.
 #[test]
 fn weight_of_the_dead() {
-    run_model("weight_of_the_dead", 100, || {
+    run_model("weight_of_the_dead", 1_500, || {
         let (data, mut folder) = stocked([(1, DEAD)], Some(Box::new(|_, value| *value != DEAD)));
         let told = spawn(&data, |data| data.0.bury_if_dead(data.hash(1), &1));
         folder.fold(&data.0);
@@ -165,7 +165,7 @@ fn weight_of_the_dead() {
 
 #[test]
 fn weight_of_the_dead_against_set() {
-    run_model("weight_of_the_dead_against_set", 100, || {
+    run_model("weight_of_the_dead_against_set", 600, || {
         let (data, mut folder) = stocked([(1, DEAD)], Some(Box::new(|_, value| *value != DEAD)));
         let told = spawn(&data, |data| data.0.bury_if_dead(data.hash(1), &1));
         data.set_weighed(1, 4);
