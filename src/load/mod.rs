@@ -12,6 +12,7 @@ mod exists;
 mod flight;
 mod haste;
 mod join;
+mod keep;
 mod own;
 mod promise;
 mod queue;

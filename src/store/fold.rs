@@ -17,12 +17,11 @@ use super::view::{Generation, Sealed, View};
 use super::{Store, room_for};
 use crate::contain::contained;
 use crate::sync::{Arc, fault};
-use crate::table::Table;
 use crate::{Key, Value};
 
 /// Folds, publishes and frees. There is one for a store, and `&mut` keeps it one at a time.
 pub(crate) struct Folder<K, V> {
-    retired: Retired<K, V>,
+    pub(super) retired: Retired<K, V>,
     /// While a dataset is being fetched.
     pub(super) since: Option<Since<K, V>>,
     /// What is served though its refresh has failed, where that has an end.
@@ -201,77 +200,6 @@ impl<K: Key, V: Value> Folder<K, V> {
         epoch
     }
 
-    /// Empties the bucket in one publication. A write that is inside the old gate counts as before it.
-    pub(crate) fn clear<S: BuildHasher>(&mut self, store: &Store<K, V, S>) -> u64 {
-        let caching = store.view().caching;
-        self.empty(store, caching, None)
-    }
-
-    /// The same, and from this publication on things are stored, or are not.
-    pub(crate) fn switch<S: BuildHasher>(&mut self, store: &Store<K, V, S>, caching: bool) -> u64 {
-        self.empty(store, caching, None)
-    }
-
-    /// The same, and from this publication on the bucket has this version. When it returns, no load that began before
-    /// will answer anybody.
-    pub(crate) fn reset<S: BuildHasher>(&mut self, store: &Store<K, V, S>, version: u64) -> u64 {
-        let caching = store.view().caching;
-        self.empty(store, caching, Some(version))
-    }
-
-    fn empty<S: BuildHasher>(
-        &mut self,
-        store: &Store<K, V, S>,
-        caching: bool,
-        version: Option<u64>,
-    ) -> u64 {
-        // Whatever is being fetched began before.
-        self.since = None;
-        if let Some(stale) = &mut self.stale {
-            stale.forget_all();
-        }
-        let view = store.cell.load_full();
-        let epoch = view.current.epoch + 1;
-        self.retired.generation(Arc::clone(&view.current));
-        // A write that is swallowed here has ended the loads that began before it, and nothing remembers
-        // its number. No matter: all those loads are below the floor.
-        store.numbers.draw_between_loads(|floor| {
-            let (version, reset) = match version {
-                Some(version) => (version, floor),
-                None => (view.current.version, view.reset),
-            };
-            let empty = View {
-                current: generation(store.guard(Table::empty()).into(), epoch, floor, version),
-                active: match fault::planted("switched_in_place") {
-                    true => Arc::clone(&view.active),
-                    false => Overlay::new(room_for(0), 0),
-                },
-                sealed: None,
-                next: None,
-                gate: Gate::new(),
-                floor: match fault::planted("switched_without_floor") {
-                    true => view.floor,
-                    false => floor,
-                },
-                reset,
-                echo: None,
-                caching,
-                times: store.times.clone(),
-                // Who is inside the old gate goes by the old one, and puts into what is no more.
-                budget: store.fresh_budget(),
-                alive: store.alive.clone(),
-            };
-            self.replace(store, empty);
-        });
-        view.gate.close();
-        // For who is about to answer, and is inside, where another publication may follow that does not wait for it.
-        if !fault::planted("reset_does_not_wait") {
-            view.gate.wait_sealed();
-        }
-        drop(view);
-        epoch
-    }
-
     /// Frees what readers have let go of. To be called after those who wait for a publication are answered:
     /// they need not wait for this.
     pub(crate) fn sweep<S>(&mut self, store: &Store<K, V, S>) {
@@ -407,7 +335,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         epoch
     }
 
-    fn replace<S>(&mut self, store: &Store<K, V, S>, view: View<K, V>) {
+    pub(super) fn replace<S>(&mut self, store: &Store<K, V, S>, view: View<K, V>) {
         let old = store.cell.swap(Arc::new(view));
         self.retired.view(old);
     }
@@ -421,7 +349,7 @@ impl<K: Key, V: Value> Folder<K, V> {
     }
 }
 
-fn generation<K, V>(
+pub(super) fn generation<K, V>(
     built: Built<K, V>,
     epoch: u64,
     floor: u64,
