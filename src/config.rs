@@ -183,7 +183,7 @@ pub enum WhenFull {
     ///
     /// How long ago an entry was read is told by snapshots: whether it was read since the last was published, or the
     /// last but one, and so on. So only the first read of an entry in each snapshot notes anything, and only for
-    /// entries in the snapshot; what is written counts as read by the fold that takes it in. A hit takes some 105
+    /// entries in the snapshot; what is written counts as read by the fold that takes it in. A hit takes some 95
     /// instructions more, and an entry 8 bytes more.
     Evict,
 }

@@ -4,7 +4,8 @@ use std::hash::BuildHasher;
 
 use super::budget::Purse;
 use super::overlay::Nudge;
-use super::{Content, LiveLoad, Store, View, Write, mark, mark_but, nudge};
+use super::write::{mark, mark_but, nudge};
+use super::{Content, LiveLoad, Store, View, Write};
 use crate::clock::Deadline;
 use crate::sync::fault;
 use crate::{Key, Value};

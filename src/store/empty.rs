@@ -1,4 +1,4 @@
-//! Emptying: what the folder does for a clear, the switch and a reset.
+//! Emptying the bucket: the folder's other publication, in one swap.
 
 use std::hash::BuildHasher;
 

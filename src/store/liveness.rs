@@ -7,7 +7,8 @@ use std::hash::BuildHasher;
 
 use super::budget::Purse;
 use super::conditional::{Seen, wait_sealed};
-use super::{Found, Store, View, Write, mark, nudge};
+use super::write::{mark, nudge};
+use super::{Found, Store, View, Write};
 use crate::contain::{contained, drop_contained};
 use crate::error::{Error, ErrorKind};
 use crate::sync::{Arc, Mutex, Parker, fault, per_thread};
@@ -251,7 +252,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// A table on its way into a view.
     pub(super) fn guard(&self, table: Table<K, V>) -> Table<K, V> {
         match &self.alive {
-            Some(_) => table.guarded(&self.times.clock),
+            Some(_) => table.guarded(),
             None => table,
         }
     }

@@ -14,23 +14,26 @@ mod empty;
 pub(crate) mod fold;
 mod gate;
 mod idle;
+mod known;
 mod limit;
 mod liveness;
 mod many;
 mod number;
 mod overlay;
-mod read;
 mod retired;
 mod settle;
 mod since;
 mod stale;
 mod take_out;
+mod terms;
 mod view;
+mod write;
 
+use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 use std::ops::Deref;
 
-use self::budget::{Budget, Purse};
+use self::budget::Budget;
 use self::gate::Gate;
 use self::liveness::Liveness;
 use self::number::Numbers;
@@ -47,10 +50,11 @@ pub(crate) use self::number::LiveLoad;
 pub(crate) use self::overlay::{Content, Write};
 use self::overlay::{Nudge, Times};
 pub(crate) use self::stale::Failed;
+pub(crate) use self::terms::Terms;
 pub(crate) use self::view::{Found, Generation, View};
 
-use crate::clock::{Clock, Idle};
-use crate::sync::{Arc, Cell, CellReader, Mutex, Parker, fault};
+use crate::clock::Clock;
+use crate::sync::{Arc, Cell, CellReader, Mutex, Parker, Place, Stopped, fault};
 use crate::table::Table;
 use crate::{Key, Value};
 
@@ -62,26 +66,6 @@ const LEAST_ROOM: usize = 4096;
 /// The overlay is due for a fold when it has grown to an eighth of the table: then a write's share of
 /// the copying is eight entries, however large the table is.
 const SHARE: usize = 8;
-
-/// On what terms values are in a bucket, besides what is said of each. By default they may all stay.
-pub(crate) struct Terms<K, V> {
-    /// Says of values whether they live, where they may die.
-    pub(crate) alive: Option<Check<K, V>>,
-    /// How much may be held, where that is limited: of what there is too much some goes.
-    pub(crate) limits: Option<Limits<K, V>>,
-    /// What is not touched for so long goes, if anything does.
-    pub(crate) idle: Option<Idle>,
-}
-
-impl<K, V> Default for Terms<K, V> {
-    fn default() -> Self {
-        Self {
-            alive: None,
-            limits: None,
-            idle: None,
-        }
-    }
-}
 
 /// The data of one bucket, as readers and writers see it.
 pub(crate) struct Store<K: Key, V: Value, S> {
@@ -132,7 +116,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             recency => table.touched_now(recency),
         };
         let table = match &alive {
-            Some(_) => table.guarded(&times.clock),
+            Some(_) => table.guarded(),
             None => table,
         };
         let room = room_for(table.len());
@@ -199,63 +183,116 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         self.cell.reader()
     }
 
-    /// Writes a value, or a tombstone. Returns a value for which there is no room: then the key is removed.
-    pub(crate) fn write(
-        &self,
-        hash: u64,
-        key: K,
-        content: impl Into<Content<V>>,
-    ) -> Result<(), Option<V>> {
-        let mut content = content.into();
-        let (nudge, refused) = self.inside(|view| {
-            if !view.caching && !fault::planted("writes_while_off") {
-                return (Nudge::None, Err(None));
-            }
-            let mut purse = Purse::of(view);
-            purse.take_shown(view, hash, &key);
-            let mut refused = Ok(());
-            if !purse.pay(content.weight.get()) {
-                refused = Err(content.value.take());
-                content = None.into();
-            }
-            (self.put(view, hash, key, content, &mut purse), refused)
-        });
-        self.ring(nudge);
-        refused
+    /// What to [`peek`](Self::peek) by.
+    pub(crate) fn place(&self) -> Place<View<K, V>> {
+        self.cell.place()
     }
 
-    /// Writes all of them inside one gate: whole in every snapshot, or not at all. Where there is no room for all of
-    /// them, all keys are removed. Returns whether they are written.
-    pub(crate) fn write_group(&self, mut group: Vec<(u64, K, Content<V>)>) -> bool {
-        if fault::planted("group_in_pieces") {
-            for (hash, key, content) in group {
-                let _ = self.write(hash, key, content);
+    /// The value of a key, if it is cached.
+    ///
+    /// The store is asked for only where the short way finds nothing, so that this need not go through pointers to it.
+    #[inline(always)]
+    pub(crate) fn peek<'s, Q>(
+        place: &Place<View<K, V>>,
+        store: impl FnOnce() -> &'s Self,
+        hash: u64,
+        key: &Q,
+    ) -> Option<V>
+    where
+        Self: 's,
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        // One way for all that is no short hit: then what follows a hit is compiled for that alone.
+        match place.read(|view| view.unmarked(hash, key).cloned()) {
+            Ok(value) => Some(value),
+            Err(stopped) => {
+                let value = store().peek_on(place, stopped, hash, key)?;
+                // Or the compiler makes one of both ways, and has a hit ask as well whether there is a value.
+                std::hint::black_box(());
+                Some(value)
             }
-            return true;
         }
-        // Outlives the gate: values that are refused are dropped outside.
-        let mut refused = Vec::new();
-        let (nudge, written) = self.inside(|view| {
-            if !view.caching && !fault::planted("writes_while_off") {
-                return (Nudge::None, true);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn peek_on<Q>(
+        &self,
+        place: &Place<View<K, V>>,
+        stopped: Stopped<'_>,
+        hash: u64,
+        key: &Q,
+    ) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.cell
+            .read_on(place, stopped, |view| view.value(hash, key))
+    }
+
+    /// What `read` makes of the value of a key, if it is cached.
+    #[inline(always)]
+    pub(crate) fn with<'s, Q, R>(
+        place: &Place<View<K, V>>,
+        store: impl FnOnce() -> &'s Self,
+        hash: u64,
+        key: &Q,
+        read: impl FnOnce(&V) -> R,
+    ) -> Option<R>
+    where
+        Self: 's,
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        // Both ways want it, and one is gone.
+        let read = std::cell::Cell::new(Some(read));
+        let once = |value: Option<&V>| value.and_then(|value| Some(read.take()?(value)));
+        match place.read(|view| once(view.unmarked(hash, key))) {
+            Ok(made) => Some(made),
+            Err(stopped) => {
+                let cell = &store().cell;
+                cell.read_on(place, stopped, |view| once(view.get(hash, key)))
             }
-            let mut purse = Purse::of(view);
-            for (hash, key, _) in &group {
-                purse.take_shown(view, *hash, key);
+        }
+    }
+
+    /// How many keys are cached: the table's, and what the overlays add and take away.
+    pub(crate) fn len(&self) -> usize {
+        let view = self.view();
+        if self.alive.is_some() {
+            return self.count_living(&view);
+        }
+        let table = &view.current.table;
+        let mut len = table.len_at(table.now());
+        view.for_each_overlaid(|hash, key, write| {
+            let in_table = table.find_any(hash, key).is_some();
+            match (in_table, write.value(&self.times).is_some()) {
+                (false, true) => len += 1,
+                (true, false) => len = len.saturating_sub(1),
+                _ => {}
             }
-            let written = purse.pay_all(group.iter().map(|(.., content)| content.weight.get()));
-            let mut nudge = Nudge::None;
-            for (hash, key, mut content) in std::mem::take(&mut group) {
-                if !written {
-                    refused.push(content.value.take());
-                    content = None.into();
-                }
-                nudge = nudge.or(self.put(view, hash, key, content, &mut purse));
-            }
-            (nudge, written)
         });
-        self.ring(nudge);
-        written
+        len
+    }
+
+    /// The keys that are cached.
+    pub(crate) fn keys(&self) -> Vec<K> {
+        let view = self.view();
+        let table = view.current.table.iter();
+        let mut keys: Vec<K> = table
+            .filter(|&(key, _)| view.overlaid(self.hash(key), key).is_none())
+            .filter(|&(key, value)| self.lives(key, value))
+            .map(|(key, _)| key.clone())
+            .collect();
+        view.for_each_overlaid(|_, key, write| {
+            let value = write.value(&self.times);
+            if value.is_some_and(|value| self.lives(key, value)) {
+                keys.push(key.clone());
+            }
+        });
+        keys
     }
 
     /// What the driver of the folder sleeps on. Rung when there is something to fold.
@@ -268,28 +305,6 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         if nudge != Nudge::None {
             self.bell.unpark();
         }
-    }
-
-    /// Puts what the purse has paid for.
-    fn put(
-        &self,
-        view: &View<K, V>,
-        hash: u64,
-        key: K,
-        content: Content<V>,
-        purse: &mut Purse<'_>,
-    ) -> Nudge {
-        if !fault::planted("value_before_mark") {
-            mark(view, hash, &key);
-        }
-        let write = Write::new(self.numbers.draw(), content, self.times.moment());
-        let again = fault::planted("value_before_mark").then(|| key.clone());
-        let draw = || self.numbers.draw();
-        view.active.put(hash, key, write, purse, draw);
-        if let Some(key) = again {
-            mark(view, hash, &key);
-        }
-        nudge(view, purse)
     }
 
     /// A reload failed. To be called before the load is over.
@@ -330,33 +345,5 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 return act(&view);
             }
         }
-    }
-}
-
-/// What the folder has to be told after a write that was paid for from this purse, or was not.
-#[inline]
-fn nudge<K: Eq, V>(view: &View<K, V>, purse: &Purse<'_>) -> Nudge {
-    let nudge = view.active.nudge();
-    match purse.wants_room() {
-        false => nudge,
-        true => view.active.press().or(nudge),
-    }
-}
-
-/// Marks the key in the tables of a view, before anything is put.
-fn mark<K: Key, V>(view: &View<K, V>, hash: u64, key: &K) {
-    mark_but(None, view, hash, key);
-}
-
-/// The same, but not in the table of epoch `not_in`, which does not hold the key: no table ever gets another
-/// one, and the look for it may be a cache miss.
-fn mark_but<K: Key, V>(not_in: Option<u64>, view: &View<K, V>, hash: u64, key: &K) {
-    if not_in != Some(view.current.epoch) {
-        view.current.table.mark(hash, key);
-    }
-    if let Some(next) = &view.next
-        && !fault::planted("marks_one_table")
-    {
-        next.table.mark(hash, key);
     }
 }

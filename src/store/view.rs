@@ -9,9 +9,8 @@ use super::echo::Echo;
 use super::gate::Gate;
 use super::liveness::Liveness;
 use super::overlay::{Overlay, Times, Write};
-use crate::clock::Deadline;
 use crate::sync::Arc;
-use crate::table::{NoHit, Table};
+use crate::table::{NoHit, Table, Watch};
 
 /// A table with its place in the order of publications.
 pub(crate) struct Generation<K, V> {
@@ -157,14 +156,30 @@ impl<K: Eq + Clone, V> View<K, V> {
         Q: Eq + ?Sized,
     {
         if self.current.table.is_watched() {
-            return match self.current.table.is_touched() {
-                false => self.get_timed(why, hash, key),
-                true => self.get_touched(why, hash, key),
-            };
+            return self.get_watched(why, hash, key);
         }
         match self.current.table.find_first(why, key) {
             Some((value, false)) => Some(value),
             _ => self.get_late(why, hash, key),
+        }
+    }
+
+    /// Apart from the one above, where to tell one thing from the other would take a register, and from the others,
+    /// which save some.
+    #[cold]
+    #[inline(never)]
+    fn get_watched<Q>(&self, why: NoHit, hash: u64, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let watch = self.current.table.watch();
+        if watch <= Watch::Time {
+            self.get_timed(why, hash, key)
+        } else if watch == Watch::Touch {
+            self.get_touched(why, hash, key)
+        } else {
+            self.get_beyond(hash, key)
         }
     }
 
@@ -175,13 +190,20 @@ impl<K: Eq + Clone, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        if self.current.table.is_guarded() {
-            return self.beyond_hit(hash, key).value();
-        }
         match self.current.table.find_first_timed(why, key) {
             Some((value, false)) => Some(value),
-            _ => self.beyond_hit(hash, key).value(),
+            _ => self.get_beyond(hash, key),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn get_beyond<Q>(&self, hash: u64, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.beyond_hit(hash, key).value()
     }
 
     /// Apart, for its registers, of what only expires.
@@ -192,12 +214,9 @@ impl<K: Eq + Clone, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        if self.current.table.is_guarded() {
-            return self.beyond_hit(hash, key).value();
-        }
         match self.current.table.find_first_touched(why, key) {
             Some((value, false)) => Some(value),
-            _ => self.beyond_hit(hash, key).value(),
+            _ => self.get_beyond(hash, key),
         }
     }
 
@@ -315,32 +334,6 @@ impl<K: Eq + Clone, V> View<K, V> {
         }
     }
 
-    /// When the value of a key expires; `None` if it has none, or none any more.
-    pub(crate) fn deadline<Q>(&self, hash: u64, key: &Q) -> Option<Deadline>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        if self.current.table.is_guarded() && !self.is_present(hash, key) {
-            return None;
-        }
-        let expires = match self.overlaid(hash, key) {
-            Some(write) => write.value(&self.times).map(|_| write.content().expires),
-            None if self.current.table.find_any(hash, key).is_none() => None,
-            None => self.current.table.deadline_of(hash, key),
-        };
-        expires.filter(|expires| !expires.is_over(&self.times.clock))
-    }
-
-    /// What the value of a key weighs, in a bucket with a limit.
-    pub(crate) fn weight(&self, hash: u64, key: &K) -> u64 {
-        match self.overlaid(hash, key) {
-            _ if self.budget.is_none() => 0,
-            Some(write) => write.content().weight.get(),
-            None => self.current.table.weight(hash, key),
-        }
-    }
-
     /// The newest write of the key in the overlays.
     #[inline(always)]
     pub(crate) fn overlaid<Q>(&self, hash: u64, key: &Q) -> Option<&Write<V>>
@@ -360,35 +353,5 @@ impl<K: Eq + Clone, V> View<K, V> {
         Q: Eq + ?Sized,
     {
         self.sealed.as_ref()?.overlay.get(hash, key)
-    }
-
-    /// The highest number, as far as this view knows, of a change that a load of the key must not
-    /// overwrite and that a read which saw it must not go behind.
-    pub(crate) fn last_change<Q>(&self, hash: u64, key: &Q) -> u64
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        let written = self.overlaid(hash, key).map_or(0, |write| write.number());
-        let folded = self
-            .echo
-            .as_ref()
-            .and_then(|echo| echo.last(hash))
-            .unwrap_or(0);
-        written.max(folded).max(self.floor)
-    }
-}
-
-impl<K: Eq + Clone, V> View<K, V> {
-    /// Calls `each` for the newest write of every key in the overlays. Weakly consistent.
-    pub(crate) fn for_each_overlaid(&self, mut each: impl FnMut(u64, &K, &Write<V>)) {
-        self.active.for_each(&mut each);
-        if let Some(sealed) = &self.sealed {
-            sealed.overlay.for_each(|hash, key, write| {
-                if self.active.get(hash, key).is_none() {
-                    each(hash, key, write);
-                }
-            });
-        }
     }
 }

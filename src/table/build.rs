@@ -7,7 +7,7 @@ use crate::table::level::Level;
 use crate::table::list::List;
 use crate::table::place::{Place, Placer};
 use crate::table::shape::{Shape, bucket};
-use crate::table::{Item, Table, discard};
+use crate::table::{Item, Table, Watch, discard};
 
 /// A level is built in at most this many parts: more are filled slower than larger ones are sorted.
 const MOST_PARTS: usize = 1 << 10;
@@ -83,7 +83,7 @@ where
             timed: None,
             weighed: None,
             touched: None,
-            watched: false,
+            watch: Watch::Nothing,
         };
     }
     // The bits of these hashes are not where a level looks for them, or the count was wrong. What
@@ -99,7 +99,7 @@ where
         timed: None,
         weighed: None,
         touched: None,
-        watched: false,
+        watch: Watch::Nothing,
     }
 }
 

@@ -91,14 +91,26 @@ pub(crate) struct Table<K, V> {
     second: Level<K, V>,
     /// What found no place there either, by mixed hashes.
     last: List<K, V>,
-    /// When its entries expire, if any do; and whether they may be dead.
+    /// When its entries expire, if any do.
     timed: Option<Box<Timed>>,
     /// What its entries weigh, if that is limited.
     weighed: Option<Box<Weighed>>,
     /// When its entries were last touched, if that matters.
     touched: Option<Box<Touched>>,
-    /// Whether one of these two is there that a read has to look at: one look, where neither is.
-    watched: bool,
+    /// What a read has to look at besides: one look, where that is nothing.
+    watch: Watch,
+}
+
+/// What a read has to look at beside an entry. Where it is more than one thing, the last counts: it leads to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Watch {
+    Nothing,
+    /// When it expires.
+    Time,
+    /// When it was touched, which it is by that.
+    Touch,
+    /// Whether it lives: somebody else is to be asked.
+    Life,
 }
 
 /// Where an entry is.
@@ -119,7 +131,7 @@ impl<K, V> Table<K, V> {
             timed: None,
             weighed: None,
             touched: None,
-            watched: false,
+            watch: Watch::Nothing,
         }
     }
 
@@ -199,13 +211,10 @@ impl<K, V> Table<K, V> {
         if matches!(why, NoHit::Absent) {
             return None;
         }
-        let (value, marked) = if self.is_watched() {
-            if self.is_guarded() {
-                return None;
-            }
-            self.find_timed(hash, key)?
-        } else {
-            self.find_after(why, hash, key)?
+        let (value, marked) = match self.watch {
+            Watch::Nothing => self.find_after(why, hash, key)?,
+            Watch::Time | Watch::Touch => self.find_timed(hash, key)?,
+            Watch::Life => return None,
         };
         (!marked).then_some(value)
     }

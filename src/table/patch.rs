@@ -8,7 +8,7 @@ use crate::table::build::{Builder, build_level, from_items, is_too_much, item, w
 use crate::table::level::Level;
 use crate::table::list::List;
 use crate::table::shape::Shape;
-use crate::table::{Change, Item, Table};
+use crate::table::{Change, Item, Table, Watch};
 
 /// A change, and where its key is in the level or list to which it belongs, if it is there.
 struct Edit<K, V> {
@@ -60,7 +60,7 @@ where
         timed: None,
         weighed: None,
         touched: None,
-        watched: false,
+        watch: Watch::Nothing,
     };
     let placed = patched.first.entries().len();
     if placed > 0 && is_too_much(patched.len() - placed, placed) {

@@ -9,7 +9,7 @@
 
 use std::borrow::Borrow;
 
-use super::{At, NoHit, Table};
+use super::{At, NoHit, Table, Watch};
 use crate::clock::{Clock, Deadline, Tick};
 
 /// The deadlines of a table's entries, by their places.
@@ -20,8 +20,6 @@ pub(super) struct Timed {
     last: Box<[Deadline]>,
     /// The first of them. Before it none has to be looked at, which may be a cache miss.
     earliest: Deadline,
-    /// Whether it is to be asked of each entry if it lives.
-    guarded: bool,
 }
 
 impl Timed {
@@ -55,7 +53,13 @@ impl<K, V> Table<K, V> {
     /// Whether what is here may not be there for who looks, as it has expired or is dead, or reads are to touch it.
     #[inline(always)]
     pub(crate) fn is_watched(&self) -> bool {
-        self.watched
+        self.watch != Watch::Nothing
+    }
+
+    /// What a read has to look at besides.
+    #[inline(always)]
+    pub(crate) fn watch(&self) -> Watch {
+        self.watch
     }
 
     /// Whether an entry has expired by then, or was not touched for too long. Touches nothing.
@@ -65,29 +69,18 @@ impl<K, V> Table<K, V> {
 
     /// Whether it has no hits, as it is to be asked of each entry if it lives.
     pub(crate) fn is_guarded(&self) -> bool {
-        self.timed.as_ref().is_some_and(|timed| timed.guarded)
+        self.watch == Watch::Life
     }
 
     /// Has it be asked of each entry whether it lives, before the table is shared.
-    pub(crate) fn guarded(mut self, clock: &Clock) -> Self {
-        let timed = self.timed.get_or_insert_with(|| {
-            Box::new(Timed {
-                clock: clock.clone(),
-                first: Box::default(),
-                second: Box::default(),
-                last: Box::default(),
-                earliest: Deadline::NEVER,
-                guarded: true,
-            })
-        });
-        timed.guarded = true;
+    pub(crate) fn guarded(mut self) -> Self {
         self.first.close();
-        self.watched = true;
+        self.watch = Watch::Life;
         self
     }
 
     /// [`find_first`](Self::find_first) where entries expire.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find_first_timed<Q>(&self, why: NoHit, key: &Q) -> Option<(&V, bool)>
     where
         K: Borrow<Q>,
@@ -315,7 +308,6 @@ impl<K, V> Table<K, V> {
             second: never(self.second.shape().slots()),
             last: never(self.last.len()),
             earliest: Deadline::NEVER,
-            guarded: false,
         }
     }
 
@@ -330,7 +322,7 @@ impl<K, V> Table<K, V> {
             self.timed = None;
         } else {
             self.first.close();
-            self.watched = true;
+            self.watch = self.watch.max(Watch::Time);
         }
         self
     }

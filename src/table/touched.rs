@@ -7,7 +7,7 @@
 use std::borrow::Borrow;
 
 use super::weighed::Beside;
-use super::{At, NoHit, Table};
+use super::{At, NoHit, Table, Watch};
 use crate::clock::{Clock, Idle, Tick};
 use crate::sync::{atomic::AtomicU64, fault, order};
 
@@ -131,7 +131,7 @@ impl<K, V> Table<K, V> {
     }
 
     /// [`find_first`](Self::find_first) where what is found is touched.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find_first_touched<Q>(&self, why: NoHit, key: &Q) -> Option<(&V, bool)>
     where
         K: Borrow<Q>,
@@ -261,7 +261,7 @@ impl<K, V> Table<K, V> {
             written: AtomicU64::new(0),
         }));
         self.first.close();
-        self.watched = true;
+        self.watch = self.watch.max(Watch::Touch);
         self
     }
 

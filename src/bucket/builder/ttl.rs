@@ -53,7 +53,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// with a shorter [`refresh_every`](Self::refresh_every) nothing is ever idle. A read that is under way in the moment
     /// in which a snapshot is published may not count.
     ///
-    /// A hit takes some 105 instructions more, and those of a look at the clock; an entry 8 bytes. A bucket without
+    /// A hit takes some 95 instructions more, and those of a look at the clock; an entry 8 bytes. A bucket without
     /// pays nothing.
     ///
     /// ```
