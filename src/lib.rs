@@ -51,6 +51,7 @@ mod fetched;
 mod ledger;
 mod load;
 mod loader;
+pub mod migrating;
 #[cfg(test)]
 mod models;
 mod refresh;
