@@ -20,15 +20,44 @@
 //! # Ok::<(), larder::BuildError>(())
 //! ```
 //!
-//! # The types
+//! # What to use
 //!
-//! * [`Bucket`]: the handle, and the [`Builder`] that makes one.
-//! * [`Reader`]: a thread's own handle, for the fastest read.
-//! * [`Snapshot`]: a consistent view that never changes.
-//! * [`Loader`], [`BulkLoader`], [`DatasetLoader`]: where values come from; closures do as well.
-//!   [`Dataset`] is what a validator sees of the last.
-//! * [`Derived`]: what is made of each dataset and published with it, such as a [`List`] or an [`Index`].
-//! * [`Error`] and [`BuildError`]: what can go wrong.
+//! A [`Bucket`] is the handle, and a [`Builder`] makes one.
+//!
+//! | to | use |
+//! |---|---|
+//! | read what is cached, and never wait | [`Bucket::peek`], [`Bucket::with`], [`Bucket::contains`] |
+//! | read as fast as can be, in a thread that reads a lot | [`Bucket::reader`]: a [`Reader`] |
+//! | read, and have loaded what is missing | [`Bucket::get`], [`Bucket::get_many`] |
+//! | know where an answer came from, or why there is none | [`Bucket::fetch`], [`Bucket::fetch_many`]: [`Fetched`], [`Origin`], [`Error`], [`ErrorKind`] |
+//! | bound how long calls wait | [`Builder::wait_limit`], [`Call::timeout`] |
+//! | give one call a time limit, a loader or an expiration, or have its value not stored | [`Bucket::call`]: a [`Call`] |
+//! | have keys loaded that are about to be needed, or loaded anew | [`Bucket::request_load`], [`Bucket::refresh_keys`]: a [`Ticket`] |
+//! | read everything as it is at one moment | [`Bucket::snapshot`], after [`Bucket::publish`]: a [`Snapshot`] |
+//! | count or list what is cached | [`Bucket::len`], [`Bucket::keys`], [`Snapshot::iter`] |
+//! | say how a key is loaded | [`Builder::load`], [`Loader`]; what it may answer: [`Outcome`], [`Loaded`] |
+//! | load many keys in one call | [`Builder::bulk_load`], [`BulkLoader`], [`Builder::batch_size`] |
+//! | ask whether a key exists before it is loaded | [`Builder::exists`] |
+//! | hold a whole dataset | [`Builder::load_all`], [`Builder::dataset`], [`DatasetLoader`] |
+//! | hold a list, an index, or anything else that is made of a dataset | [`Builder::derive`]: [`Derived`], [`List`], [`Index`] |
+//! | refuse a dataset that cannot be right | [`Builder::validate_dataset`]: a [`Dataset`]; [`Builder::dataset_min_count`], [`Builder::dataset_max_change`] |
+//! | keep it fresh | [`Builder::refresh_every`], [`Builder::refresh_retry`], [`Builder::max_stale`], [`Builder::refresh_filter`]; now: [`Bucket::refresh`], a [`RefreshTicket`] |
+//! | write | [`Bucket::set`], [`Bucket::set_many`], [`Bucket::try_set`] |
+//! | write what depends on what is there | [`Bucket::update`], [`Bucket::set_if_absent`], [`Bucket::take`] |
+//! | remove | [`Bucket::invalidate`], [`Bucket::invalidate_many`], [`Bucket::invalidate_if`], [`Bucket::clear`] |
+//! | follow a source that changes as a whole | [`Bucket::reset`]: a [`Reset`]; [`Builder::on_reset`], [`Bucket::version`] |
+//! | have values expire | [`Builder::ttl`], [`Builder::time_to_idle`], [`Bucket::set_with_ttl`], [`Bucket::expire_in`], [`Bucket::ttl`]: a [`Ttl`] |
+//! | limit what is held | [`Builder::max_weight`], [`Builder::weigher`], [`Builder::when_full`]: [`WhenFull`]; [`Bucket::weight`] |
+//! | hold values that stand for something that dies | [`Builder::alive`], [`Bucket::notify_dead`] |
+//! | begin with something, or with what was there | [`Builder::init`]: [`Init`]; [`dump`](Builder#method.dump) |
+//! | do without the cache for a while | [`Bucket::set_caching`] |
+//! | set options apart from the code that builds | [`Loader::config`], [`Builder::configure`]: [`Options`] |
+//! | see what happens | [`Bucket::stats`]: [`Stats`]; [`Bucket::load_state`]: a [`LoadState`]; [`Builder::observer`]: [`Event`]; [`Builder::key_observer`]: [`KeyEvent`] |
+//! | move the time in a test | [`ManualClock`], [`Builder::clock`]: a [`Clock`] |
+//! | end it | drop the last handle, or [`Bucket::shutdown`] |
+//!
+//! Options are listed, with their defaults, at [`Builder`]. For who comes from CacheWorker, PayDayLoan, CoopCache,
+//! smart-redis or Cachex there is a guide: [`migrating`].
 //!
 //! # Features
 //!
@@ -51,6 +80,7 @@ mod fetched;
 mod ledger;
 mod load;
 mod loader;
+pub mod migrating;
 #[cfg(test)]
 mod models;
 mod refresh;

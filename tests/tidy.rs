@@ -16,6 +16,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("config", &["error"]),
     ("dump", &["contain", "error"]),
     ("fetched", &[]),
+    // Prose.
+    ("migrating", &[]),
     ("loader", &["config", "error"]),
     ("stats", &["sync"]),
     ("events", &["contain", "dump", "error", "sync"]),
@@ -377,4 +379,44 @@ fn models_that_the_design_names_exist() {
         }
     }
     assert!(named > 5, "the design names its models");
+}
+
+/// The guide ticks a feature only where a test shows it, and each test that it names is one.
+#[test]
+fn tests_that_the_guide_names_exist() {
+    let guide = fs::read_to_string(root().join("src/migrating/features.rs")).unwrap();
+    let rows = guide.lines().filter_map(|line| line.strip_prefix("//! | "));
+    let (mut wrong, mut named) = (Vec::new(), 0);
+    for row in rows.filter(|row| !row.contains("| shown by |")) {
+        let tests = row.split('`').filter_map(|name| name.split_once(".rs::"));
+        let tests: Vec<_> = tests.collect();
+        for (file, test) in &tests {
+            if !is_test_of(&format!("{file}.rs"), test) {
+                wrong.push(format!("no test {test} in {file}.rs"));
+            }
+        }
+        named += tests.len();
+        let is_ticked = !row.contains("| no: ");
+        if is_ticked == tests.is_empty() {
+            wrong.push(format!(
+                "ticked without a test, or the other way round: {row}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "in the guide:\n{}", wrong.join("\n"));
+    assert!(named > 50, "the guide names tests");
+}
+
+/// Whether a file has a test of this name.
+fn is_test_of(file: &str, test: &str) -> bool {
+    let text = fs::read_to_string(root().join(file)).unwrap_or_default();
+    let lines: Vec<_> = text.lines().map(str::trim_start).collect();
+    let start = format!("fn {test}(");
+    let at = lines.iter().position(|line| line.starts_with(&start));
+    at.is_some_and(|at| {
+        let above = lines[..at].iter().rev();
+        above
+            .take_while(|line| !line.is_empty())
+            .any(|line| *line == "#[test]")
+    })
 }

@@ -187,6 +187,8 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     }
 
     /// How long a call waits for a load, unless it says otherwise. Default: 5 seconds.
+    #[doc(alias = "load_num_tries")]
+    #[doc(alias = "load_wait_msec")]
     pub fn wait_limit(mut self, time: Duration) -> Self {
         self.options.wait_limit = Some(time);
         self

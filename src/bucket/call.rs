@@ -180,6 +180,7 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
     ///
     /// As [`Bucket::fetch`](super::Bucket::fetch). An error or a panic of `load` also reaches those who
     /// have joined.
+    #[doc(alias = "fallback")]
     pub fn fetch_with<Q, O, E>(
         &self,
         key: &Q,

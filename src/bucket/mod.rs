@@ -133,6 +133,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// Wait-free; allocates nothing on a hit from the snapshot, but for a thread's first, and clones the value.
     /// Where reads do not wait for each other it takes up to 1.3 times as long as through a [`Reader`].
     #[doc(alias = "cached")]
+    #[doc(alias = "direct_get")]
     #[inline(always)]
     pub fn peek<Q>(&self, key: &Q) -> Option<V>
     where
@@ -158,6 +159,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// # Panics
     ///
     /// If `read` does.
+    #[doc(alias = "with_value")]
     #[inline(always)]
     pub fn with<Q, R>(&self, key: &Q, read: impl FnOnce(&V) -> R) -> Option<R>
     where
@@ -168,6 +170,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     }
 
     /// Whether a key is cached. As [`peek`](Self::peek), without the clone.
+    #[doc(alias = "exists?")]
     pub fn contains<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -190,6 +193,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// # Blocking
     ///
     /// A hit never blocks. A miss waits for its load, for the bucket's wait limit at most.
+    #[doc(alias = "get_pid")]
     #[inline(always)]
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where
@@ -291,6 +295,8 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// Readers never wait for it. Values whose reload fails are kept, for ever or up to
     /// [`max_stale`](Builder::max_stale). A refresh that is under way goes
     /// on, and another one follows for this call, since the first may have read the source already.
+    #[doc(alias = "full_refresh")]
+    #[doc(alias = "warm")]
     pub fn refresh(&self) -> RefreshTicket {
         let reply = self.core.control.ask(|requests| &mut requests.refresh);
         RefreshTicket::new(reply, self.core.clock.clone())
@@ -305,6 +311,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// [`try_set`](Self::try_set) for who wants to know.
     #[doc(alias = "insert")]
     #[doc(alias = "put")]
+    #[doc(alias = "direct_set")]
     pub fn set(&self, key: K, value: V) {
         let hash = self.core.store.hash(&key);
         let content = Content::until(value, self.core.expires());
@@ -347,6 +354,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// Reads of single keys may see some before others. In a bucket with a [limit](Builder::max_weight) that has no
     /// room for all of them none is stored, and all of the keys are forgotten: each counts as
     /// [refused](Stats::refused).
+    #[doc(alias = "put_many")]
     pub fn set_many(&self, pairs: impl IntoIterator<Item = (K, V)>) {
         self.write_many(pairs, self.core.expires());
     }
@@ -355,6 +363,8 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     ///
     /// Never blocks.
     #[doc(alias = "remove")]
+    #[doc(alias = "uncache_key")]
+    #[doc(alias = "del")]
     pub fn invalidate<Q>(&self, key: &Q)
     where
         K: Borrow<Q>,
@@ -463,6 +473,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     }
 
     /// Where a key stands between the cache and its loader.
+    #[doc(alias = "peek_load_state")]
     pub fn load_state<Q>(&self, key: &Q) -> LoadState
     where
         K: Borrow<Q>,
@@ -472,6 +483,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     }
 
     /// What the bucket has done so far, and has on its hands.
+    #[doc(alias = "load_state_stats")]
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.core.stats.stats();

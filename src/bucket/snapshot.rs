@@ -73,6 +73,7 @@ impl<K: Key, V: Value, S: HashBuilder> Snapshot<K, V, S> {
     }
 
     /// All pairs, in an order that is the same at each call.
+    #[doc(alias = "stream")]
     #[must_use]
     pub fn iter(&self) -> Iter<'_, K, V> {
         Iter {

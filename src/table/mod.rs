@@ -16,6 +16,7 @@
 
 mod build;
 mod entries;
+mod iterate;
 mod level;
 mod list;
 mod pages;
@@ -363,39 +364,6 @@ impl<K, V> Table<K, V> {
             At::Second(slot) => self.second.entries().candidate(slot),
             At::Last(index) => self.last.entries().get(index),
         }
-    }
-
-    /// Iterates over all entries, with their places.
-    fn places(&self) -> impl Iterator<Item = (At, &(K, V))> {
-        let of = |level: &'_ Level<K, V>| 0..level.shape().slots();
-        let first = self.first.entries().within(of(&self.first));
-        let second = self.second.entries().within(of(&self.second));
-        let last = self.last.entries().iter().enumerate();
-        first
-            .map(|(slot, entry)| (At::First(slot), entry))
-            .chain(second.map(|(slot, entry)| (At::Second(slot), entry)))
-            .chain(last.map(|(index, entry)| (At::Last(index), entry)))
-    }
-
-    /// Iterates over all entries, also marked ones, in table order, but for those that have expired by then.
-    pub(crate) fn iter_at(&self, now: Tick) -> impl Iterator<Item = (&K, &V)> {
-        self.places()
-            .filter(move |&(at, _)| !self.is_gone(at, now))
-            .map(|(_, (key, value))| (key, value))
-    }
-
-    /// The same by now.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.iter_at(self.now())
-    }
-
-    /// Returns the number of entries, also marked and expired ones.
-    pub(crate) fn len(&self) -> usize {
-        self.first.entries().len() + self.second.entries().len() + self.last.len()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The level that holds nearly all entries.

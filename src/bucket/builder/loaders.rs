@@ -23,6 +23,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// assert_eq!(bucket.get("four"), Some(4));
     /// # Ok::<(), larder::BuildError>(())
     /// ```
+    #[doc(alias = "fallback")]
     pub fn load<F, O, E>(self, load: F) -> Self
     where
         F: Fn(&K) -> Result<O, E> + Send + Sync + 'static,

@@ -41,6 +41,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// Refreshes the bucket so long after the end of the last refresh. A change at the source that the
     /// bucket is not told of shows after this time, the jitter and the time of the load, at the latest.
     /// Default: never by itself.
+    #[doc(alias = "refresh_interval")]
     pub fn refresh_every(mut self, time: Duration) -> Self {
         self.options.refresh_every = Some(time);
         self
