@@ -182,6 +182,8 @@ impl Machine {
                 if *told {
                     assert_eq!(self.bucket.notify_dead(key).unwrap(), there, "{op:?}");
                 } else if self.dead.is_some() {
+                    // No fold is under way then, which would give it another place: there it would have to be found again.
+                    self.bucket.publish().unwrap();
                     assert_eq!(self.bucket.peek(key), None, "{op:?}");
                     // It is removed before that.
                     self.bucket.publish().unwrap();
