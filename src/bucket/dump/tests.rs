@@ -329,7 +329,12 @@ fn g10_a_dump_is_weighed_anew_and_what_does_not_fit_is_left() {
     assert_eq!((bucket.weight(), bucket.len()), (6, 2));
     assert_eq!(bucket.stats().evicted, 2);
     drop(bucket);
-    // What was left is not in the next dump.
+    // Nothing was written, and so the file is still the old one.
+    let bucket = limited(5);
+    assert_eq!((bucket.weight(), bucket.stats().evicted), (6, 2));
+    bucket.invalidate(&77);
+    assert_eq!(bucket.write_dump(PATIENCE).unwrap().unwrap().entries, 2);
+    drop(bucket);
     let bucket = limited(20);
     assert_eq!((bucket.weight(), bucket.stats().evicted), (6, 0));
 }
