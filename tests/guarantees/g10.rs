@@ -248,6 +248,27 @@ fn g10_a_herd_on_a_full_bucket_makes_one_load_at_a_time() {
     });
 }
 
+/// Looks at the weight of a bucket all the time. What is returned ends that, and says what was the most.
+pub(crate) fn watched(bucket: &Weights) -> impl FnOnce() -> u64 + use<> {
+    let (over, end) = (
+        Arc::new(AtomicU64::new(0)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let watch = {
+        let (bucket, over, end) = (bucket.clone(), Arc::clone(&over), Arc::clone(&end));
+        Task::spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                over.fetch_max(bucket.weight(), Ordering::Relaxed);
+            }
+        })
+    };
+    move || {
+        end.store(true, Ordering::Relaxed);
+        watch.join();
+        over.load(Ordering::Relaxed)
+    }
+}
+
 /// Looked at all the time, with writers, loaders and folds in each other's way: never more than the limit and the
 /// heaviest entry, and exact at the end.
 #[test]
@@ -263,18 +284,7 @@ fn g10_many_threads_never_exceed() {
             .load(|key: &u32| Ok::<_, String>(u64::from(*key) % HEAVIEST + 1))
             .build()
             .unwrap();
-        let (over, end) = (
-            Arc::new(AtomicU64::new(0)),
-            Arc::new(AtomicBool::new(false)),
-        );
-        let watch = {
-            let (bucket, over, end) = (bucket.clone(), Arc::clone(&over), Arc::clone(&end));
-            Task::spawn(move || {
-                while !end.load(Ordering::Relaxed) {
-                    over.fetch_max(bucket.weight(), Ordering::Relaxed);
-                }
-            })
-        };
+        let most_held = watched(&bucket);
         let crowd = bucket.clone();
         together(4, move |thread| {
             let mut chance = Chance::new(thread as u64 + 1);
@@ -293,9 +303,7 @@ fn g10_many_threads_never_exceed() {
                 }
             }
         });
-        end.store(true, Ordering::Relaxed);
-        watch.join();
-        let most = over.load(Ordering::Relaxed);
+        let most = most_held();
         // A group crosses with its last entry.
         assert!(most < LIMIT + HEAVIEST, "{most} were held");
         assert!(most >= LIMIT, "it was never full, and nothing was tried");

@@ -1,12 +1,11 @@
 //! G10 where others are evicted: by how recently they were touched, and the limit holds all the same.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use larder::{Bucket, Builder, ManualClock, Origin, WhenFull};
 
-use crate::common::{Chance, PATIENCE, Task, bounded, eventually, together};
+use super::g10::watched;
+use crate::common::{Chance, PATIENCE, bounded, eventually, together};
 
 type Weights = Bucket<u32, u64>;
 
@@ -167,18 +166,7 @@ fn g10_many_threads_never_exceed_where_others_are_evicted() {
             .load(|key: &u32| Ok::<_, String>(u64::from(*key) % HEAVIEST + 1))
             .build()
             .unwrap();
-        let (over, end) = (
-            Arc::new(AtomicU64::new(0)),
-            Arc::new(AtomicBool::new(false)),
-        );
-        let watch = {
-            let (bucket, over, end) = (bucket.clone(), Arc::clone(&over), Arc::clone(&end));
-            Task::spawn(move || {
-                while !end.load(Ordering::Relaxed) {
-                    over.fetch_max(bucket.weight(), Ordering::Relaxed);
-                }
-            })
-        };
+        let most_held = watched(&bucket);
         let crowd = bucket.clone();
         together(4, move |thread| {
             let mut chance = Chance::new(thread as u64 + 1);
@@ -193,9 +181,7 @@ fn g10_many_threads_never_exceed_where_others_are_evicted() {
                 }
             }
         });
-        end.store(true, Ordering::Relaxed);
-        watch.join();
-        let most = over.load(Ordering::Relaxed);
+        let most = most_held();
         assert!(most < LIMIT + HEAVIEST, "{most} were held");
         assert!(bucket.stats().evicted > 100, "{:?}", bucket.stats());
         bucket.publish().unwrap();
