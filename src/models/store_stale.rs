@@ -113,7 +113,7 @@ fn stale_ends_with_a_write() {
 /// A key is written while it is taken out: the write stands, and who has seen it never misses again.
 #[test]
 fn stale_goes_while_it_is_written() {
-    run_model("stale_goes_while_it_is_written", 42000, || {
+    run_model("stale_goes_while_it_is_written", 38000, || {
         let (data, mut folder) = tracked([(1, 10)]);
         let load = data.0.begin_load();
         fail(&data, load.number(), 1);
