@@ -52,6 +52,31 @@ fn slot_is_let_go_once_it_is_left() {
     });
 }
 
+/// A read inside of another: a `Clone` of the user's that reads what it is a clone of.
+#[test]
+fn slot_stays_inside_until_the_outer_read_ends() {
+    keeping("slot_stays_inside_until_the_outer_read_ends", 30, || {
+        let cell = Arc::new(Cell::new(Arc::new(1)));
+        let place = cell.place();
+        read(&place, &cell);
+        let outer = place.read(|outer| {
+            drop(cell.swap(Arc::new(2)));
+            let folder = {
+                let cell = Arc::clone(&cell);
+                thread::spawn(move || cell.let_go())
+            };
+            // After the first of these the second is one more moment in which the outer one is inside.
+            let inner = [(); 2].map(|()| read(&place, &cell));
+            Some((*outer, inner, folder))
+        });
+        let Ok((1, [2, 2], folder)) = outer else {
+            panic!("not what was published");
+        };
+        folder.join().unwrap();
+        cell.let_go();
+    });
+}
+
 /// A thread takes up what it has loaded while something else is published.
 #[test]
 fn slot_keeps_nothing_that_was_replaced() {

@@ -226,11 +226,17 @@ impl<K: Eq, V> Overlay<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        // Set before the first write is put, as a mark is: who sees a write, or is told of it, sees this.
-        if !self.begun.load(order::MARK_LOOK) {
+        if !self.is_written() {
             return None;
         }
         self.writes.get(hash, key)
+    }
+
+    /// Whether anything may be here. Set before the first write is put, as a mark is: who sees a write, or is told of
+    /// it, sees this.
+    #[inline(always)]
+    pub(crate) fn is_written(&self) -> bool {
+        self.begun.load(order::MARK_LOOK)
     }
 
     /// The same, with the key as it was put.
@@ -239,7 +245,7 @@ impl<K: Eq, V> Overlay<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        if !self.begun.load(order::MARK_LOOK) {
+        if !self.is_written() {
             return None;
         }
         self.writes.get_entry(hash, key)
@@ -247,7 +253,7 @@ impl<K: Eq, V> Overlay<K, V> {
 
     /// To be called before something is put.
     fn begin(&self) {
-        if !self.begun.load(order::MARK_LOOK) && !fault::planted("looks_untouched") {
+        if !self.is_written() && !fault::planted("looks_untouched") {
             self.begun.store(true, order::MARK);
         }
     }

@@ -158,10 +158,19 @@ impl<K: Eq + Clone, V> View<K, V> {
         if self.current.table.is_watched() {
             return self.get_watched(why, hash, key);
         }
+        if self.current.table.is_without(why, hash) && self.is_table_only() {
+            return None;
+        }
         match self.current.table.find_first(why, key) {
             Some((value, false)) => Some(value),
             _ => self.get_late(why, hash, key),
         }
+    }
+
+    /// Whether nothing was written since the table was made.
+    #[inline(always)]
+    fn is_table_only(&self) -> bool {
+        !self.active.is_written() && self.sealed.is_none()
     }
 
     /// Apart from the one above, where to tell one thing from the other would take a register, and from the others,

@@ -7,8 +7,8 @@
 use std::cell::Cell;
 
 use super::GlobalLock;
-use super::atomic::{AtomicBool, AtomicPtr};
-use super::slots::{ThreadSlot, UNKNOWN};
+use super::atomic::{AtomicPtr, AtomicUsize};
+use super::slots::{OUTSIDE, ThreadSlot, UNKNOWN};
 
 /// As many cells at a time have slots, one fewer for the index that is no cell's. A power of two. A block takes 16
 /// bytes for each.
@@ -24,7 +24,7 @@ impl Block {
         Block(
             [const {
                 ThreadSlot {
-                    inside: AtomicBool::new(false),
+                    inside: AtomicUsize::new(OUTSIDE),
                     word: AtomicPtr::new(UNKNOWN),
                 }
             }; INDICES],

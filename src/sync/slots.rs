@@ -15,7 +15,7 @@
 use std::ops::Deref;
 use std::{fmt, ptr};
 
-use super::atomic::{AtomicBool, AtomicPtr};
+use super::atomic::{AtomicPtr, AtomicUsize};
 use super::world::{self, Handed, Index, Member, Slots, barrier};
 use super::{Arc, Mutex, fault, order};
 
@@ -23,7 +23,7 @@ use super::{Arc, Mutex, fault, order};
 #[derive(Debug)]
 pub(crate) struct ThreadSlot {
     /// Its thread is reading what lies here, or did when it looked. Only the thread changes it.
-    pub(super) inside: AtomicBool,
+    pub(super) inside: AtomicUsize,
     /// A value, or a [`Sign`] that there is none.
     pub(super) word: AtomicPtr<()>,
 }
@@ -48,6 +48,10 @@ impl Sign {
         word.addr() & 1 != 0
     }
 }
+
+/// What a thread says of whether it is inside. No `bool`, of which a load makes sure that it is one.
+pub(super) const OUTSIDE: usize = 0;
+const INSIDE: usize = 1;
 
 /// The sign of a slot that nobody knows.
 pub(super) const UNKNOWN: *mut () = Sign::UNKNOWN;
@@ -175,16 +179,14 @@ impl<T: Send + Sync + 'static> PerThread<T> {
 }
 
 impl<T: Send + Sync + 'static> Place<T> {
-    /// What `hit` makes of the value that this thread keeps. [`Stopped`] if it makes nothing of it, if the thread
-    /// keeps none, and inside of another read.
+    /// What `hit` makes of the value that this thread keeps. [`Stopped`] if it makes nothing of it, and if the thread
+    /// keeps none.
     #[inline(always)]
     pub(crate) fn read<R>(&self, hit: impl FnOnce(&T) -> Option<R>) -> Result<R, Stopped<'_>> {
         let Some(slot) = self.shared.slots.mine(self.index) else {
             return Err(Stopped(None));
         };
-        let Some(inside) = Inside::enter(slot) else {
-            return Err(Stopped(None));
-        };
+        let inside = Inside::enter(slot);
         let word = slot.word.load(order::OWN);
         if Sign::is_none(word) {
             return Err(Stopped(Some(inside)));
@@ -201,7 +203,7 @@ impl<T: Send + Sync + 'static> Place<T> {
     }
 
     /// The value that this thread keeps, from now on if it keeps none: then `load` brings it. `None` while something
-    /// is published, where nothing can be kept, and inside of another read.
+    /// is published, and where nothing can be kept.
     #[inline]
     pub(super) fn keep<'a>(
         &'a self,
@@ -209,7 +211,7 @@ impl<T: Send + Sync + 'static> Place<T> {
         load: impl FnOnce() -> Arc<T>,
     ) -> Option<Reading<'a, impl Deref<Target = T> + 'a>> {
         let mut inside = stopped.0?;
-        let mut word = inside.0.word.load(order::OWN);
+        let mut word = inside.slot.word.load(order::OWN);
         if Sign::is_none(word) {
             (inside, word) = self.shared.take_up(inside, load)?;
         }
@@ -232,12 +234,12 @@ impl<T: Send + Sync + 'static> Shared<T> {
         mut inside: Inside<'a>,
         load: impl FnOnce() -> Arc<T>,
     ) -> Option<(Inside<'a>, *mut ())> {
-        if inside.0.word.load(order::OWN) == Sign::UNKNOWN {
+        if inside.slot.word.load(order::OWN) == Sign::UNKNOWN {
             // Nobody's slot, maybe, and other threads are in there as well.
             drop(inside);
-            inside = Inside::enter(self.join()?)?;
+            inside = Inside::enter(self.join()?);
         }
-        let word = &inside.0.word;
+        let word = &inside.slot.word;
         let open = word.load(order::slot_look());
         if !Sign::is_none(open) {
             // Left by the thread that had the slot before.
@@ -328,7 +330,7 @@ impl<T: Send + Sync + 'static> fmt::Debug for Place<T> {
 impl ThreadSlot {
     /// Whether its thread is inside, and maybe has been since before the word was taken away.
     fn is_in_use(&self) -> bool {
-        let inside = self.inside.load(order::slot_gone());
+        let inside = self.inside.load(order::slot_gone()) != OUTSIDE;
         if inside {
             world::spin();
         }
@@ -337,27 +339,34 @@ impl ThreadSlot {
 }
 
 /// A thread's time in its slot.
-struct Inside<'a>(&'a ThreadSlot);
+struct Inside<'a> {
+    slot: &'a ThreadSlot,
+    /// Whether it was inside already: a `Clone` or an `Eq` of the user's reads what it is called by the read of.
+    before: usize,
+}
 
 impl<'a> Inside<'a> {
-    /// `None` inside of another one of this thread's, which is the only one that clears the flag.
     #[inline(always)]
-    fn enter(slot: &'a ThreadSlot) -> Option<Self> {
-        if slot.inside.load(order::OWN) {
-            return None;
-        }
-        slot.inside.store(true, order::OWN);
+    fn enter(slot: &'a ThreadSlot) -> Self {
+        let before = slot.inside.load(order::OWN);
+        slot.inside.store(INSIDE, order::OWN);
         if !fault::planted("no_light_barrier") {
             barrier::light();
         }
-        Some(Self(slot))
+        Self { slot, before }
     }
 }
 
 impl Drop for Inside<'_> {
+    /// The outermost of them leaves.
     #[inline(always)]
     fn drop(&mut self) {
-        self.0.inside.store(false, order::slot_leave());
+        let before = if fault::planted("inner_read_leaves") {
+            OUTSIDE
+        } else {
+            self.before
+        };
+        self.slot.inside.store(before, order::slot_leave());
     }
 }
 
@@ -500,20 +509,24 @@ mod tests {
         assert_eq!(Arc::strong_count(&newest.lock()), 1);
     }
 
+    /// The inner one finds what is newest, and leaves the outer one inside.
     #[test]
-    fn a_read_inside_of_a_read_goes_without_and_what_is_read_stays() {
+    fn what_is_read_stays_whatever_is_read_inside_of_that() {
         let slots = PerThread::<Value>::new();
-        let (place, newest) = (slots.place(), Mutex::new(Value::plain(1)));
+        let dropped: Arc<[AtomicBool]> = (0..3).map(|_| AtomicBool::new(false)).collect();
+        let (place, newest) = (slots.place(), Mutex::new(Value::new(1, &dropped)));
         read(&place, &newest, |_| ()).unwrap();
         let inner = place.read(|value| {
-            slots.publish(|| *newest.lock() = Value::plain(2));
+            drop(slots.publish(|| std::mem::replace(&mut *newest.lock(), Value::new(2, &dropped))));
             slots.let_go();
-            let inner = read(&place, &newest, |_| ());
-            Some((inner.is_some(), value.number))
+            let inner = [(); 2].map(|()| read(&place, &newest, |value| value.number).unwrap());
+            slots.let_go();
+            assert!(!dropped[1].load(Relaxed), "freed while it was read");
+            Some((inner, value.number))
         });
-        assert_eq!(inner.ok(), Some((false, 1)));
-        let (number, _) = read(&place, &newest, |value| value.number).unwrap();
-        assert_eq!(number, 2);
+        assert_eq!(inner.ok(), Some(([(2, false), (2, true)], 1)));
+        slots.let_go();
+        assert!(dropped[1].load(Relaxed) && !dropped[2].load(Relaxed));
     }
 
     #[test]

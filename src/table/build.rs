@@ -7,6 +7,7 @@ use crate::table::level::Level;
 use crate::table::list::List;
 use crate::table::place::{Place, Placer};
 use crate::table::shape::{Shape, bucket};
+use crate::table::spills::Spilling;
 use crate::table::{Item, Table, Watch, discard};
 
 /// A level is built in at most this many parts: more are filled slower than larger ones are sorted.
@@ -258,6 +259,7 @@ pub(super) struct Builder<K, V> {
     pilots: Vec<u8>,
     pub(super) entries: Draft<K, V>,
     spilled: Vec<Item<K, V>>,
+    spilling: Spilling,
     placer: Placer,
 }
 
@@ -273,6 +275,7 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
             pilots: Vec::with_capacity(shape.buckets()),
             entries,
             spilled: Vec::new(),
+            spilling: Spilling::default(),
             placer: Placer::default(),
         }
     }
@@ -308,7 +311,10 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
         for (item, place) in items.into_iter().zip(&self.placer.places) {
             match *place {
                 Place::Slot(slot) => self.entries.put(first + slot as usize, item.into_pair()),
-                Place::Spilled => self.spilled.push(item),
+                Place::Spilled => {
+                    self.spilling.add(bucket(item.hash, self.shape.buckets()));
+                    self.spilled.push(item);
+                }
                 Place::Replaced => {
                     drop_contained(item.key);
                     drop_contained(item.value);
@@ -324,13 +330,23 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
         self.pilots.extend_from_slice(level.pilots_of(self.blocks));
         let first = self.blocks * slots;
         self.entries.copy(level.entries(), first..first + slots);
+        self.keep_spilled(level);
         self.blocks += 1;
+    }
+
+    /// What found no place in the next block of a level of the same shape stays where it is.
+    pub(super) fn keep_spilled(&mut self, level: &Level<K, V>) {
+        let buckets = self.shape.buckets_per_block();
+        let first = self.blocks * buckets;
+        self.spilling
+            .add_all(level.spills(), first..first + buckets);
     }
 
     /// The level, and what found no place in it.
     pub(super) fn finish(self) -> (Level<K, V>, Vec<Item<K, V>>) {
         let entries = self.entries.finish();
-        let level = Level::new(self.shape, self.pilots.into(), entries);
+        let spills = self.spilling.finish();
+        let level = Level::new(self.shape, self.pilots.into(), entries, spills);
         (level, self.spilled)
     }
 }

@@ -13,11 +13,11 @@ use crate::table::pages::enlarge;
 /// asking whether it is one. A copy is never where a lookup of its key leads, see [`Draft::put`].
 pub(super) struct Entries<K, V> {
     /// The slots, if there is nothing to drop.
-    filled: Box<[(K, V)]>,
+    filled: Vec<(K, V)>,
     /// One bit for each of these: no gap.
     present: Box<[u64]>,
     /// The slots, if there is something to drop.
-    spaced: Box<[Option<(K, V)>]>,
+    spaced: Vec<Option<(K, V)>>,
     len: usize,
 }
 
@@ -27,9 +27,9 @@ impl<K, V> Entries<K, V> {
 
     pub(super) fn none() -> Self {
         Entries {
-            filled: Box::default(),
+            filled: Vec::new(),
             present: Box::default(),
-            spaced: Box::default(),
+            spaced: Vec::new(),
             len: 0,
         }
     }
@@ -59,16 +59,13 @@ impl<K, V> Entries<K, V> {
         }
     }
 
-    /// All slots, if there is nothing to drop.
-    #[inline(always)]
-    pub(super) fn filled(&self) -> &[(K, V)] {
-        &self.filled
-    }
-
-    /// All slots, if there is something to drop.
-    #[inline(always)]
-    pub(super) fn spaced(&self) -> &[Option<(K, V)>] {
-        &self.spaced
+    /// Where the slots are, of the one kind or the other. They stay there, also where this is moved.
+    pub(super) fn address(&self) -> *const () {
+        if const { Self::FILLED } {
+            self.filled.as_ptr().cast()
+        } else {
+            self.spaced.as_ptr().cast()
+        }
     }
 
     /// The entries in these slots, which are those of a block or of several.
@@ -280,10 +277,12 @@ impl<K: Clone, V: Clone> Draft<K, V> {
                 self.filled[slots].fill(stays.clone());
             }
         }
+        self.filled.shrink_to_fit();
+        self.spaced.shrink_to_fit();
         Entries {
-            filled: self.filled.into(),
+            filled: self.filled,
             present: self.present.into(),
-            spaced: self.spaced.into(),
+            spaced: self.spaced,
             len: self.len,
         }
     }

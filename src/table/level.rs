@@ -8,14 +8,17 @@
 #![allow(unsafe_code, reason = "see above; each block has its argument")]
 
 use std::borrow::Borrow;
+use std::hint::assert_unchecked;
+use std::ptr;
 
 use crate::sync::{
-    atomic::{AtomicU64, AtomicUsize},
+    atomic::{AtomicPtr, AtomicU64},
     fault, order,
 };
 use crate::table::AT_ONCE;
 use crate::table::entries::Entries;
 use crate::table::shape::{Shape, bucket};
+use crate::table::spills::Spills;
 
 /// Entries of which each has one slot where it can be.
 pub(super) struct Level<K, V> {
@@ -23,9 +26,10 @@ pub(super) struct Level<K, V> {
     /// For each bucket, how far from their offsets its keys are. Never empty.
     pilots: Box<[u8]>,
     entries: Entries<K, V>,
+    spills: Spills,
     marks: Marks,
-    /// How many slots the short way may look at: all of `entries`, or none once anything is marked.
-    open: AtomicUsize,
+    /// The slots of `entries`, for the short way to look at; null once anything is marked, or if there are none.
+    open: AtomicPtr<()>,
 }
 
 /// Why the short way ends without a value.
@@ -38,7 +42,12 @@ pub(crate) enum NoHit {
 }
 
 impl<K, V> Level<K, V> {
-    pub(super) fn new(shape: Shape, pilots: Box<[u8]>, entries: Entries<K, V>) -> Self {
+    pub(super) fn new(
+        shape: Shape,
+        pilots: Box<[u8]>,
+        entries: Entries<K, V>,
+        spills: Spills,
+    ) -> Self {
         if entries.len() == 0 {
             return Self::empty();
         }
@@ -46,8 +55,9 @@ impl<K, V> Level<K, V> {
         Level {
             shape,
             pilots,
+            spills,
             marks: Marks::none(entries.slots()),
-            open: AtomicUsize::new(entries.slots()),
+            open: AtomicPtr::new(entries.address().cast_mut()),
             entries,
         }
     }
@@ -57,8 +67,9 @@ impl<K, V> Level<K, V> {
             shape: Shape::NONE,
             pilots: Box::new([0]),
             entries: Entries::none(),
+            spills: Spills::all(),
             marks: Marks::none(0),
-            open: AtomicUsize::new(0),
+            open: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
@@ -74,6 +85,16 @@ impl<K, V> Level<K, V> {
     pub(super) fn pilots_of(&self, block: usize) -> &[u8] {
         let buckets = self.shape.buckets_per_block();
         &self.pilots[block * buckets..(block + 1) * buckets]
+    }
+
+    /// Whether a key with this hash, which is not here, may have found no place here.
+    #[inline(always)]
+    pub(super) fn may_have_spilled(&self, hash: u64) -> bool {
+        self.spills.has(bucket(hash, self.pilots.len()))
+    }
+
+    pub(super) fn spills(&self) -> &Spills {
+        &self.spills
     }
 
     /// Moves all entries out.
@@ -94,15 +115,20 @@ impl<K, V> Level<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let slot = self.slot(hash);
-        if slot >= self.open.load(order::MARK_LOOK) {
-            return otherwise(NoHit::Closed(slot));
+        let open = self.open.load(order::MARK_LOOK);
+        if open.is_null() {
+            return otherwise(NoHit::Closed(self.slot(hash)));
         }
-        // SAFETY, of both: `open` is 0 or the number of slots, and `slot` is below it.
+        let slot = self.slot(hash);
+        // Or the compiler scales the block and the offset one by one, which takes an instruction and a register more.
+        unsafe { assert_unchecked(slot <= isize::MAX as usize) };
+        // SAFETY, of all three: `open` is where the slots of `entries` are, which nothing changes or moves before this level
+        // is dropped. And `slot` is one of them: the block of a bucket that there is, and an offset within it. That
+        // there are as many slots as the shape has was asserted when `open` was set; and there is no allocation of more.
         let candidate = if const { Entries::<K, V>::FILLED } {
-            Some(unsafe { self.entries.filled().get_unchecked(slot) })
+            Some(unsafe { &*open.cast::<(K, V)>().add(slot) })
         } else {
-            unsafe { self.entries.spaced().get_unchecked(slot) }.as_ref()
+            unsafe { &*open.cast::<Option<(K, V)>>().add(slot) }.as_ref()
         };
         match candidate {
             Some((known, value)) if known.borrow() == key => Some(value),
@@ -130,7 +156,7 @@ impl<K, V> Level<K, V> {
         for (at, (&slot, (_, key))) in slots.iter().zip(asked).enumerate() {
             let candidate = self.entries.candidate(slot);
             let hit = match candidate {
-                _ if slot >= open => Err(NoHit::Closed(slot)),
+                _ if open.is_null() => Err(NoHit::Closed(slot)),
                 Some((known, value)) if known.borrow() == *key => Ok(value),
                 _ => Err(NoHit::Absent),
             };
@@ -141,12 +167,13 @@ impl<K, V> Level<K, V> {
     /// Has the processor fetch what is in a slot, and does not wait for it.
     #[inline(always)]
     fn prefetch(&self, slot: usize) {
-        let entry: *const u8 = if const { Entries::<K, V>::FILLED } {
-            self.entries.filled().as_ptr().wrapping_add(slot).cast()
+        let bytes = if const { Entries::<K, V>::FILLED } {
+            size_of::<(K, V)>()
         } else {
-            self.entries.spaced().as_ptr().wrapping_add(slot).cast()
+            size_of::<Option<(K, V)>>()
         };
-        prefetch(entry);
+        let slots = self.entries.address().cast::<u8>();
+        prefetch(slots.wrapping_add(slot * bytes));
     }
 
     /// The value of a key that is here, marked or not.
@@ -193,7 +220,7 @@ impl<K, V> Level<K, V> {
 
     /// Has no lookup go the short way, before the level is shared.
     pub(super) fn close(&mut self) {
-        self.open.store(0, order::COUNT);
+        self.open.store(ptr::null_mut(), order::COUNT);
     }
 
     pub(super) fn is_marked(&self, slot: usize) -> bool {
@@ -202,8 +229,8 @@ impl<K, V> Level<K, V> {
 
     pub(super) fn mark(&self, slot: usize) {
         self.marks.set(slot);
-        if self.open.load(order::MARK_LOOK) != 0 && !fault::planted("table_not_marked") {
-            self.open.store(0, order::MARK);
+        if !self.open.load(order::MARK_LOOK).is_null() && !fault::planted("table_not_marked") {
+            self.open.store(ptr::null_mut(), order::MARK);
         }
     }
 }

@@ -23,6 +23,7 @@ mod pages;
 mod patch;
 mod place;
 mod shape;
+mod spills;
 #[cfg(all(test, not(larder_loom), not(larder_shuttle)))]
 mod tests;
 mod timed;
@@ -257,12 +258,18 @@ impl<K, V> Table<K, V> {
         Q: Eq + ?Sized,
     {
         match self.find_first(why, key) {
-            None => self.find_late(hash, key),
+            None if self.first.may_have_spilled(hash) => self.find_late(hash, key),
             found => found,
         }
     }
 
-    /// The same in the first level only. What has expired is not asked for.
+    /// Whether [`hit_or`](Self::hit_or) has said by now that a key with this hash is not here.
+    #[inline(always)]
+    pub(crate) fn is_without(&self, why: NoHit, hash: u64) -> bool {
+        matches!(why, NoHit::Absent) && !self.first.may_have_spilled(hash)
+    }
+
+    /// [`find_after`](Self::find_after) in the first level only. What has expired is not asked for.
     #[inline]
     pub(crate) fn find_first<Q>(&self, why: NoHit, key: &Q) -> Option<(&V, bool)>
     where
@@ -305,8 +312,10 @@ impl<K, V> Table<K, V> {
             return self.find_timed_at(hash, key, self.now());
         }
         match self.first.get(hash, key) {
-            Some(value) => Some(value),
-            None => self.find_late(hash, key).map(|(value, _)| value),
+            None if self.first.may_have_spilled(hash) => {
+                self.find_late(hash, key).map(|(value, _)| value)
+            }
+            found => found,
         }
     }
 
@@ -350,6 +359,9 @@ impl<K, V> Table<K, V> {
     {
         if let Some(slot) = self.first.position(hash, key) {
             return Some(At::First(slot));
+        }
+        if !self.first.may_have_spilled(hash) {
+            return None;
         }
         let mixed = spread(hash);
         if let Some(slot) = self.second.position(mixed, key) {

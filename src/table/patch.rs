@@ -195,6 +195,7 @@ where
         let mut items = Vec::with_capacity(shape.slots_per_block());
         items.extend(kept);
         items.extend(edits.into_iter().filter_map(Edit::into_item));
+        builder.keep_spilled(level);
         builder.add(1, items);
     }
     builder.finish()
@@ -266,7 +267,11 @@ impl<K: Eq, V> Edits<K, V> {
                 continue;
             }
             let mixed = spread(change.hash);
-            if let Some(slot) = table.second.position(mixed, &change.key) {
+            if !table.first.may_have_spilled(change.hash) {
+                if change.value.is_some() {
+                    first.push(Edit::of(None, change));
+                }
+            } else if let Some(slot) = table.second.position(mixed, &change.key) {
                 second.push(Edit::of(Some(slot), change.known_by(mixed)));
             } else if let Some(index) = table.last.position(mixed, &change.key) {
                 last.push(Edit::of(Some(index), change.known_by(mixed)));

@@ -34,7 +34,7 @@ pub(crate) use self::map::Map;
 
 use self::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 use super::order;
-use super::slots::{ThreadSlot, UNKNOWN};
+use super::slots::{OUTSIDE, ThreadSlot, UNKNOWN};
 
 /// In a model the other thread only gets on when we yield.
 pub(crate) fn spin() {
@@ -152,7 +152,7 @@ impl Slots {
     pub(crate) fn new() -> Self {
         let count = if slots_in_use::get() { SLOTS } else { 0 };
         let new = || ThreadSlot {
-            inside: AtomicBool::new(false),
+            inside: AtomicUsize::new(OUTSIDE),
             word: AtomicPtr::new(UNKNOWN),
         };
         Self {
