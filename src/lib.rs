@@ -50,6 +50,7 @@
 //! | limit what is held | [`Builder::max_weight`], [`Builder::weigher`], [`Builder::when_full`]: [`WhenFull`]; [`Bucket::weight`] |
 //! | hold values that stand for something that dies | [`Builder::alive`], [`Bucket::notify_dead`] |
 //! | begin with something, or with what was there | [`Builder::init`]: [`Init`]; [`dump`](Builder#method.dump) |
+//! | save and restore | [`write_dump`](Bucket#method.write_dump), [`read_dump`](Bucket#method.read_dump) |
 //! | do without the cache for a while | [`Bucket::set_caching`] |
 //! | set options apart from the code that builds | [`Loader::config`], [`Builder::configure`]: [`Options`] |
 //! | see what happens | [`Bucket::stats`]: [`Stats`]; [`Bucket::load_state`]: a [`LoadState`]; [`Builder::observer`]: [`Event`]; [`Builder::key_observer`]: [`KeyEvent`] |

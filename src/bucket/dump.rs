@@ -1,5 +1,7 @@
 //! The dump, as users see it.
 
+mod restore;
+
 use std::time::Duration;
 
 use super::Bucket;

@@ -20,6 +20,8 @@ mod liveness;
 mod many;
 mod number;
 mod overlay;
+#[cfg(feature = "dump")]
+mod restore;
 mod retired;
 mod settle;
 mod since;
@@ -49,6 +51,8 @@ pub(crate) use self::many::Groups;
 pub(crate) use self::number::LiveLoad;
 pub(crate) use self::overlay::{Content, Write};
 use self::overlay::{Nudge, Times};
+#[cfg(feature = "dump")]
+pub(crate) use self::restore::Restored;
 pub(crate) use self::stale::Failed;
 pub(crate) use self::terms::Terms;
 pub(crate) use self::view::{Found, Generation, View};

@@ -1,5 +1,7 @@
 //! G12, by what a user can see. The format and the steps on the disk are tested in `src/dump/`.
 
+mod restore;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
