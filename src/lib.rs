@@ -77,6 +77,8 @@ mod contain;
 mod dump;
 mod error;
 mod events;
+#[cfg(feature = "dump")]
+mod expiry;
 mod fetched;
 mod ledger;
 mod load;

@@ -14,7 +14,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("contain", &["error"]),
     ("config", &["error"]),
-    ("dump", &["contain", "error"]),
+    ("dump", &["contain", "error", "expiry"]),
+    ("expiry", &[]),
     ("fetched", &[]),
     // Prose.
     ("migrating", &[]),

@@ -33,7 +33,6 @@
 
 mod codec;
 mod error;
-mod expiry;
 mod files;
 #[cfg(test)]
 mod forge;

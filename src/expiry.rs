@@ -1,12 +1,12 @@
-//! How long an entry still has. Pure.
+//! How long what is kept outside of the process still has. Pure.
 
 use std::time::Duration;
 
-/// What is left of the time of an entry that is to go at `deadline`, at the time `now`, if it was dumped at
+/// What is left of the time of an entry that is to go at `deadline`, at the time `now`, if it was written at
 /// `created`; all in milliseconds since the epoch. `None` if it has expired.
 ///
-/// The time on disk counts. If the clock shows a time before the dump, it was put back, or was wrong then: no
-/// entry has more time than it had when it was dumped.
+/// The time outside counts. If the clock shows a time before the writing, it was put back, or was wrong then: no
+/// entry has more time than it had when it was written.
 pub(crate) fn left(deadline: u64, created: u64, now: u64) -> Option<Duration> {
     let now = now.max(created);
     (now < deadline).then(|| Duration::from_millis(deadline - now))
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn what_had_expired_when_it_was_dumped_does_not_come_back() {
+    fn what_had_expired_when_it_was_written_does_not_come_back() {
         assert_eq!(left(400, 400, 0), None);
         assert_eq!(left(399, 400, 0), None);
         assert_eq!(left(401, 400, 0), ms(1));
