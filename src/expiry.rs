@@ -1,6 +1,24 @@
-//! How long what is kept outside of the process still has. Pure.
+//! When what is kept outside of the process expires, and how long it still has. Pure.
 
 use std::time::Duration;
+
+/// When an entry of a [`Storage`](crate::storage::Storage) expires: two moments by the time of day, in milliseconds
+/// since the epoch. A storage keeps both as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Expiry {
+    /// From this moment on the entry is no more.
+    pub expires_ms: u64,
+    /// When this was written. If the clock shows an earlier time when it is read, it was put back, and the entry has no
+    /// more time than it had then.
+    pub written_ms: u64,
+}
+
+impl Expiry {
+    /// What is left of the entry's time. `None` if it has expired.
+    pub(crate) fn left(self, now_ms: u64) -> Option<Duration> {
+        left(self.expires_ms, self.written_ms, now_ms)
+    }
+}
 
 /// What is left of the time of an entry that is to go at `deadline`, at the time `now`, if it was written at
 /// `created`; all in milliseconds since the epoch. `None` if it has expired.

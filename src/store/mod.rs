@@ -28,6 +28,7 @@ mod since;
 mod stale;
 mod take_out;
 mod terms;
+mod unsaved;
 mod view;
 mod write;
 
@@ -55,6 +56,7 @@ use self::overlay::{Nudge, Times};
 pub(crate) use self::restore::Restored;
 pub(crate) use self::stale::Failed;
 pub(crate) use self::terms::Terms;
+pub(crate) use self::unsaved::{Batch, Dirty, Unsaved};
 pub(crate) use self::view::{Found, Generation, View};
 
 use crate::clock::Clock;

@@ -397,3 +397,21 @@ fn g9_a_dump_of_a_lower_version_is_replaced() {
     let bucket = words(&path, &time);
     assert_eq!((bucket.version(), bucket.len()), (1, 0));
 }
+
+/// There would be two truths to begin with.
+#[test]
+fn g12_a_dump_and_a_storage_are_not_for_one_bucket() {
+    let (scratch, time) = (Scratch::new("two"), ManualClock::new());
+    let storage = crate::storage::MemoryStorage::new();
+    let built = builder(&scratch.file(), &time).storage(storage).build();
+    let error = built.map(|_| ()).unwrap_err();
+    let is_named = matches!(
+        error,
+        BuildError::Option {
+            option: "storage",
+            ..
+        }
+    );
+    assert!(is_named, "{error}");
+    assert_eq!(scratch.names(), [""; 0]);
+}
