@@ -66,7 +66,6 @@ impl Clock {
     }
 
     /// The time of day, in milliseconds since the epoch; by a manual clock, one that goes with it.
-    #[cfg(feature = "dump")]
     pub(crate) fn wall_ms(&self) -> u64 {
         /// Some time in 2001, as a manual clock's origin.
         const ORIGIN: Duration = Duration::from_secs(1_000_000_000);

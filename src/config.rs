@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) dump_delay: Duration,
     #[cfg(feature = "dump")]
     pub(crate) dump_compressed: bool,
+    /// Long enough that keys which are written often are written there once, short enough that little is lost.
+    pub(crate) storage_delay: Duration,
     /// How long a shutdown waits for a loader that does not return.
     pub(crate) shutdown_limit: Duration,
 }
@@ -83,6 +85,7 @@ impl Default for Config {
             dump_delay: Duration::from_secs(10),
             #[cfg(feature = "dump")]
             dump_compressed: false,
+            storage_delay: Duration::from_secs(1),
             shutdown_limit: Duration::from_secs(5),
         }
     }
@@ -133,6 +136,7 @@ impl Config {
         if let Some(most) = self.max_stale {
             time("max_stale", most, false)?;
         }
+        time("storage_delay", self.storage_delay, false)?;
         #[cfg(feature = "dump")]
         time("dump_delay", self.dump_delay, false)?;
         if let Some(time_absent) = self.exists_absent_for {
@@ -216,7 +220,7 @@ mod tests {
     #[test]
     fn each_impossible_value_is_refused_by_name() {
         type Spoil = fn(&mut Config);
-        let cases: [(&str, Spoil); 25] = [
+        let cases: [(&str, Spoil); 27] = [
             ("batch_size", |c| c.batch_size = 0),
             ("queue_capacity", |c| c.queue_capacity = 0),
             ("loader_threads", |c| c.loader_threads = 0),
@@ -242,6 +246,8 @@ mod tests {
             ("exists_absent_for", |c| {
                 c.exists_absent_for = Some(Duration::ZERO);
             }),
+            ("storage_delay", |c| c.storage_delay = Duration::ZERO),
+            ("storage_delay", |c| c.storage_delay = Duration::MAX),
             ("exists_capacity", |c| c.exists_capacity = Some(0)),
             ("dataset_min_count", |c| c.dataset_min_count = Some(0)),
             ("dataset_max_change", |c| c.dataset_max_change = Some(-0.1)),

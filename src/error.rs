@@ -48,6 +48,9 @@ pub enum ErrorKind {
     /// [`Derived::or_refuse`](crate::Derived::or_refuse); or a reset was not allowed, see
     /// [`Builder::on_reset`](crate::Builder::on_reset). The [`source`](StdError::source) says why.
     Refused,
+    /// The bucket's [storage](crate::storage::Storage) returned an error, or did less than it was to: see
+    /// [`source`](StdError::source).
+    Storage,
     /// The answer did not come in time. The load goes on, and its value is stored when it comes.
     Timeout,
 }
@@ -79,6 +82,12 @@ impl Error {
     #[inline(never)]
     pub(crate) fn reset_refused(source: BoxError) -> Self {
         Self::by(ErrorKind::Refused, "the reset was refused", source)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn storage(source: BoxError) -> Self {
+        Self::by(ErrorKind::Storage, "the storage failed", source)
     }
 
     fn by(kind: ErrorKind, message: &str, source: BoxError) -> Self {

@@ -76,6 +76,17 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// What had changed could not be written to the [storage](crate::Builder::storage). Nothing is lost; it is tried
+    /// again, with what has changed by then.
+    StorageFailed {
+        /// Why.
+        error: Error,
+    },
+    /// The [storage](crate::Builder::storage) could not be read at the start. The bucket began without what is in it.
+    StorageNotLoaded {
+        /// Why.
+        error: Error,
+    },
     /// A dump could not be written. The one before is as it was; it is tried again.
     #[cfg(feature = "dump")]
     DumpFailed {

@@ -49,7 +49,8 @@
 //! | have values expire | [`Builder::ttl`], [`Builder::time_to_idle`], [`Bucket::set_with_ttl`], [`Bucket::expire_in`], [`Bucket::ttl`]: a [`Ttl`] |
 //! | limit what is held | [`Builder::max_weight`], [`Builder::weigher`], [`Builder::when_full`]: [`WhenFull`]; [`Bucket::weight`] |
 //! | hold values that stand for something that dies | [`Builder::alive`], [`Bucket::notify_dead`] |
-//! | begin with something, or with what was there | [`Builder::init`]: [`Init`]; [`dump`](Builder#method.dump) |
+//! | begin with something, or with what was there | [`Builder::init`]: [`Init`]; [`dump`](Builder#method.dump); [`Builder::storage`]: a [`Storage`](storage::Storage) |
+//! | save and restore | [`write_dump`](Bucket#method.write_dump), [`read_dump`](Bucket#method.read_dump) |
 //! | do without the cache for a while | [`Bucket::set_caching`] |
 //! | set options apart from the code that builds | [`Loader::config`], [`Builder::configure`]: [`Options`] |
 //! | see what happens | [`Bucket::stats`]: [`Stats`]; [`Bucket::load_state`]: a [`LoadState`]; [`Builder::observer`]: [`Event`]; [`Builder::key_observer`]: [`KeyEvent`] |
@@ -76,6 +77,7 @@ mod contain;
 mod dump;
 mod error;
 mod events;
+mod expiry;
 mod fetched;
 mod ledger;
 mod load;
@@ -86,6 +88,7 @@ mod models;
 mod refresh;
 mod spread;
 mod stats;
+pub mod storage;
 mod store;
 mod sync;
 #[allow(dead_code, reason = "a part that stands by itself")]

@@ -90,10 +90,11 @@
 //! | `uncache_key(key)` | [`Bucket::invalidate`] | a load that is under way does not bring it back |
 //! | `size`, `keys`, `values`, `reduce` | [`Bucket::len`], [`Bucket::keys`], [`Snapshot::iter`] | |
 //! | `event_loggers` | [`Builder::key_observer`], [`Builder::key_events`] | on a thread of its own; `cache_miss` is [`KeyEvent::Missed`], `no_key` [`KeyEvent::Absent`], `blocked`, `timed_out`, `failed` and `disappeared` as there |
+//! | `backend`, `backend_payload` | [`Builder::storage`], [`Storage`](storage::Storage) | behind the bucket, and synchronous: no read asks it; three functions in place of eight, and checks for who implements them: [`conformance`](storage::conformance) |
 //! | pids that die, `cache_monitor` | [`Builder::alive`], [`Bucket::notify_dead`] | a check of yours, asked by each read, as there is no runtime that tells of a death |
 //!
-//! Not in this version: `backend` and `backend_payload`, as the storage is not pluggable; values that are functions and
-//! called by each read (cache the closure, and call it in [`Bucket::with`]).
+//! Not in this version: values that are functions and called by each read (cache the closure, and call it in
+//! [`Bucket::with`]).
 //!
 //! # CoopCache
 //!
@@ -217,7 +218,7 @@
 //! | `size`, `keys`, `empty?` | [`Bucket::len`], [`Bucket::keys`], [`Bucket::is_empty`] | never what has expired |
 //! | `limit`, `prune` | [`Builder::max_weight`], [`WhenFull::Evict`] | exact, by last read or write; no `prune(n)` by hand |
 //! | warmers | [`Builder::load_all`], [`Builder::refresh_every`], [`Bucket::refresh`] | one dataset a bucket, which it replaces; `required` is to wait on the ticket; a failure never ends the timer |
-//! | `save`, `restore`, `export`, `import` | [`dump`](Builder#method.dump), [`write_dump`](Bucket#method.write_dump), [`Snapshot::iter`], [`Bucket::set_many`] | a dump is read when the bucket is built, and not into one that runs |
+//! | `save`, `restore`, `export`, `import` | [`dump`](Builder#method.dump), [`write_dump`](Bucket#method.write_dump), [`read_dump`](Bucket#method.read_dump), [`Snapshot::iter`], [`Bucket::set_many`] | a dump is read whole or not at all, when the bucket is built or into one that runs |
 //! | `stream(query)` | [`Snapshot::iter`] | filters and maps are the iterator's |
 //! | hooks | [`Builder::observer`], [`Builder::key_observer`] | of what goes wrong and of misses; not of each operation, as a hit writes nothing |
 //! | `stats`, `inspect` | [`Bucket::stats`], [`Bucket::load_state`], [`Bucket::weight`] | hits are not counted, for the same reason |

@@ -98,6 +98,10 @@ counters! {
     dumps,
     /// Dumps that could not be written, or not be loaded.
     dumps_failed,
+    /// Times that what had changed was written to the storage.
+    storage_writes,
+    /// Times that the storage failed, by an error or a panic: in a write, which is tried again, or when it was read.
+    storage_failed,
 }
 
 impl Counters {

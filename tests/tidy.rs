@@ -14,12 +14,14 @@ const DOORS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("contain", &["error"]),
     ("config", &["error"]),
-    ("dump", &["contain", "error"]),
+    ("dump", &["contain", "error", "expiry"]),
+    ("expiry", &[]),
     ("fetched", &[]),
     // Prose.
     ("migrating", &[]),
     ("loader", &["config", "error"]),
     ("stats", &["sync"]),
+    ("storage", &["error", "expiry", "sync"]),
     ("events", &["contain", "dump", "error", "sync"]),
     ("table", &["clock", "contain", "spread", "sync"]),
     ("ledger", &["spread", "sync"]),
@@ -40,14 +42,14 @@ const DOORS: &[(&str, &[&str])] = &[
         "refresh",
         &[
             "load", "store", "table", "loader", "sync", "clock", "config", "error", "events",
-            "contain", "stats", "dump",
+            "contain", "stats", "dump", "storage", "expiry",
         ],
     ),
     (
         "bucket",
         &[
             "refresh", "load", "store", "loader", "sync", "clock", "config", "error", "events",
-            "fetched", "stats", "dump", "table", "contain",
+            "fetched", "stats", "dump", "table", "contain", "storage",
         ],
     ),
 ];

@@ -16,6 +16,9 @@ mod dump;
 #[path = "../../src/error.rs"]
 #[allow(dead_code, reason = "the crate uses all of it")]
 mod error;
+#[path = "../../src/expiry.rs"]
+#[allow(dead_code, reason = "the crate uses all of it")]
+mod expiry;
 #[path = "../../src/dump/forge.rs"]
 mod forge;
 #[cfg(not(fuzzing))]

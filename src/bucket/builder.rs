@@ -11,6 +11,7 @@ mod observers;
 mod options;
 mod refresh;
 mod reset;
+mod storage;
 mod ttl;
 mod weight;
 
@@ -34,7 +35,7 @@ use crate::refresh::dumps::Dumper;
 use crate::refresh::worker::Refresher;
 use crate::refresh::{Deriver, OnReset, Validate, Validators};
 use crate::stats::Counters;
-use crate::store::{Check, Store, Terms, Weigher};
+use crate::store::{Batch, Check, Store, Terms, Weigher};
 use crate::sync::Arc;
 use crate::table::Table;
 use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
@@ -70,6 +71,8 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `shutdown_limit` | 5 s |
 /// | `dump`, with the feature | none: what is cached goes with the process |
 /// | `dump_delay` | 10 s |
+/// | `storage` | none: what is cached is kept nowhere else |
+/// | `storage_delay` | 1 s |
 #[must_use]
 pub struct Builder<K, V, S = DefaultHashBuilder> {
     name: String,
@@ -94,6 +97,7 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     refresh_filter: Option<RefreshFilter<K, V>>,
     weigher: Option<Weigher<K, V>>,
     on_reset: Option<OnReset>,
+    storage: Option<storage::Given<K, V>>,
     #[cfg(feature = "dump")]
     dump: Option<dump::DumpOptions<K, V>>,
 }
@@ -121,6 +125,7 @@ impl<K: Key, V: Value> Builder<K, V> {
             refresh_filter: None,
             weigher: None,
             on_reset: None,
+            storage: None,
             #[cfg(feature = "dump")]
             dump: None,
         }
@@ -153,45 +158,10 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             refresh_filter: self.refresh_filter,
             weigher: self.weigher,
             on_reset: self.on_reset,
+            storage: self.storage,
             #[cfg(feature = "dump")]
             dump: self.dump,
         }
-    }
-
-    /// The most keys in one call of the batch loader. More makes fewer and slower calls.
-    /// Default: 500.
-    pub fn batch_size(mut self, keys: usize) -> Self {
-        self.options.batch_size = Some(keys);
-        self
-    }
-
-    /// How long an idle loader waits for a batch to fill. More makes larger batches, and every miss
-    /// slower. Default: zero.
-    pub fn linger(mut self, time: Duration) -> Self {
-        self.options.linger = Some(time);
-        self
-    }
-
-    /// How many threads call the loaders. More lets more batches run side by side. Where there is more
-    /// than one, a refresh by key leaves one to the misses. Default: 2.
-    pub fn loader_threads(mut self, threads: usize) -> Self {
-        self.options.loader_threads = Some(threads);
-        self
-    }
-
-    /// How many keys may be queued for a load. When it is full, a miss is an error at once.
-    /// Default: 100 000.
-    pub fn queue_capacity(mut self, keys: usize) -> Self {
-        self.options.queue_capacity = Some(keys);
-        self
-    }
-
-    /// How long a call waits for a load, unless it says otherwise. Default: 5 seconds.
-    #[doc(alias = "load_num_tries")]
-    #[doc(alias = "load_wait_msec")]
-    pub fn wait_limit(mut self, time: Duration) -> Self {
-        self.options.wait_limit = Some(time);
-        self
     }
 
     /// How long a write stays in the overlay, at the least, before it is folded into the snapshot.
@@ -216,7 +186,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     }
 
     /// Builds the bucket and starts its threads: the refresher, the loader threads where there is a
-    /// loader, one for the dataset loader and one for the observer where they are given.
+    /// loader, one for the dataset loader, one for the observer and one for the storage where they are given.
     ///
     /// # Errors
     ///
@@ -224,6 +194,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// started; [`Stopped`](BuildError::Stopped) if [`init`](Self::init) says so. Threads that were started already
     /// are ended again.
     pub fn build(self) -> Result<Bucket<K, V, S>, BuildError> {
+        let is_dumped = self.is_dumped();
         if self.name.is_empty() {
             refuse("name", "empty", "at least one character")?;
         }
@@ -257,12 +228,19 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         let stats = Arc::new(Counters::default());
         let events = Events::new(self.observer);
         let init = self.init;
+        let report = (&*stats, &*events);
+        let mut opened = storage::open(
+            self.storage,
+            is_dumped,
+            &self.hasher,
+            (&clock, &config),
+            report,
+        )?;
         #[cfg(feature = "dump")]
         let (dumper, table, version) = match self.dump {
             None => (None, None, config.version),
             Some(options) => {
                 let dump = options.open(&self.name, config.dump_compressed)?;
-                let report = (&*stats, &*events);
                 let (dumper, table) = Dumper::open(dump, &config, &self.hasher, &clock, report);
                 let version = dumper.loaded().map_or(config.version, |dump| dump.version);
                 (Some(Arc::new(dumper)), table, version)
@@ -270,6 +248,11 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         };
         #[cfg(not(feature = "dump"))]
         let (table, version) = (None, config.version);
+        let (table, version) = match &mut opened {
+            Some(opened) => (opened.table.take(), opened.version),
+            None => (table, version),
+        };
+        let (found, mut left) = (table.is_some(), 0);
         let table = match (table, init) {
             (Some(table), _) => table,
             (None, Some(init)) => init::begin(init, &self.hasher, (&clock, &config), &events)?,
@@ -282,9 +265,11 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
                 let (table, gone) =
                     limits.fitted(limits.weighed(table), limits.limit, &clock, hash_of);
                 Counters::add(&stats.evicted, gone);
+                left = gone;
                 table
             }
         };
+        storage::differs(&mut opened, found, table.len(), left);
         let terms = Terms {
             alive: self.alive,
             limits,
@@ -331,20 +316,25 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             clock.clone(),
             &config,
         );
+        let (refresher, saver, lacks) = storage::begin(opened, &store, refresher);
         // From here on, a way out by `?` drops the core, which ends the threads that run.
         let core = Core::new(
             self.name, store, loads, control, fetcher, stats, events, clock, config,
         );
-        let core = core.asking_to_reset(self.on_reset);
+        let core = core.asking_to_reset(self.on_reset).saved_by(saver);
         #[cfg(feature = "dump")]
         let core = core.dumped_by(dumper);
-        core.start(refresher)?;
+        core.start(refresher, lacks)?;
         Ok(Bucket::from_core(core))
     }
 }
 
 impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
-    fn start(&self, refresher: Refresher<K, V, S>) -> Result<(), BuildError> {
+    fn start(
+        &self,
+        refresher: Refresher<K, V, S>,
+        lacks: Option<Batch<K, V>>,
+    ) -> Result<(), BuildError> {
         self.threads.spawn("refresh", move || refresher.work())?;
         if self.loads.has_loader() {
             for thread in 0..self.config.loader_threads {
@@ -361,6 +351,7 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
         }
         #[cfg(feature = "dump")]
         self.start_dumper()?;
+        self.start_saver(lacks)?;
         if self.events.has_observer() {
             let events = Arc::clone(&self.events);
             self.threads.spawn("observe", move || events.deliver())?;

@@ -12,6 +12,7 @@ use crate::refresh::control::Control;
 use crate::refresh::dataset::Fetcher;
 #[cfg(feature = "dump")]
 use crate::refresh::dumps::Dumper;
+use crate::refresh::saves::Saver;
 use crate::refresh::{OnReset, Resets};
 use crate::stats::Counters;
 use crate::store::{Content, Store};
@@ -32,6 +33,7 @@ pub(super) struct Core<K: Key, V: Value, S: HashBuilder> {
     pub(super) resets: Resets,
     #[cfg(feature = "dump")]
     pub(super) dumper: Option<Arc<Dumper<K, V>>>,
+    pub(super) saver: Option<Arc<Saver<K, V>>>,
     ended: Mutex<bool>,
 }
 
@@ -67,6 +69,7 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
             resets: Resets::new(None),
             #[cfg(feature = "dump")]
             dumper: None,
+            saver: None,
             ended,
         }
     }
@@ -80,6 +83,11 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
     #[cfg(feature = "dump")]
     pub(super) fn dumped_by(mut self, dumper: Option<Arc<Dumper<K, V>>>) -> Self {
         self.dumper = dumper;
+        self
+    }
+
+    pub(super) fn saved_by(mut self, saver: Option<Arc<Saver<K, V>>>) -> Self {
+        self.saver = saver;
         self
     }
 
@@ -154,12 +162,13 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
         }
     }
 
-    /// Has the last dump written, if there is one.
-    fn is_dumped_last(&self) -> bool {
+    /// Has the last dump written, or the storage, if there is one.
+    fn is_saved_last(&self) -> bool {
         #[cfg(feature = "dump")]
-        return self.dumper.as_ref().is_some_and(|dumper| dumper.stop());
-        #[cfg(not(feature = "dump"))]
-        return false;
+        if let Some(dumper) = &self.dumper {
+            return dumper.stop();
+        }
+        self.saver.as_ref().is_some_and(|saver| saver.stop())
     }
 
     /// Whether the current thread is the refresher, which must not wait for itself.
@@ -179,18 +188,32 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
                 keys.events().close();
             }
             // The last dump is of all that was written, which the refresher folds for it; and it may fail, which
-            // the observer is told. So where there is one, its thread ends these two.
-            if !self.is_dumped_last() {
+            // the observer is told. So where there is one, or a storage, its thread ends these two.
+            if !self.is_saved_last() {
                 self.control.stop();
                 self.events.close();
             }
         }
-        self.threads.join(limit);
+        if !self.threads.join(limit) {
+            // Or that thread is held up, by a disk or a storage that hangs, and is not waited for any more.
+            self.control.stop();
+            self.events.close();
+        }
     }
 }
 
 impl<K: Key, V: Value, S: HashBuilder> Drop for Core<K, V, S> {
     fn drop(&mut self) {
         self.shutdown(self.config.shutdown_limit);
+    }
+}
+
+/// Ends the refresher and the observer when all is saved, or the thread that does so unwinds.
+pub(super) struct EndOfBucket<K, V>(pub(super) Arc<Control<K, V>>, pub(super) Arc<Events>);
+
+impl<K, V> Drop for EndOfBucket<K, V> {
+    fn drop(&mut self) {
+        self.0.stop();
+        self.1.close();
     }
 }

@@ -1,13 +1,13 @@
 //! The dump, as users see it.
 
+mod restore;
+
 use std::time::Duration;
 
 use super::Bucket;
-use super::core::Core;
+use super::core::{Core, EndOfBucket};
 use crate::dump::{DumpError, DumpReport};
 use crate::error::BuildError;
-use crate::events::Events;
-use crate::refresh::control::Control;
 use crate::sync::Arc;
 use crate::{HashBuilder, Key, Value};
 
@@ -26,16 +26,6 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
             work.work(&store, control, (&stats, events), limit);
         });
         spawned.inspect_err(|_| dumper.will_run(false))
-    }
-}
-
-/// Ends the refresher and the observer when the last dump is written, or the thread that writes it unwinds.
-struct EndOfBucket<K, V>(Arc<Control<K, V>>, Arc<Events>);
-
-impl<K, V> Drop for EndOfBucket<K, V> {
-    fn drop(&mut self) {
-        self.0.stop();
-        self.1.close();
     }
 }
 

@@ -11,6 +11,7 @@ mod liveness;
 mod reader;
 mod reset;
 mod snapshot;
+mod storage;
 mod switch;
 mod threads;
 mod ticket;
@@ -496,7 +497,8 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         stats
     }
 
-    /// Ends the bucket: its threads stop, and everybody who waits is answered with `Closed`.
+    /// Ends the bucket: its threads stop, and everybody who waits is answered with `Closed`. A dump and a
+    /// [storage](Builder::storage) are written a last time.
     ///
     /// What is cached can still be read and written, but nothing is loaded, refreshed or folded any
     /// more. The drop of the last handle does the same.

@@ -85,10 +85,10 @@ impl Threads {
         self.state.lock().first == Some(me)
     }
 
-    /// Waits until all threads have ended, `limit` at most. Not on one of them.
-    pub(super) fn join(&self, limit: Duration) {
+    /// Waits until all threads have ended, `limit` at most; returns whether it did not take longer. Not on one of them.
+    pub(super) fn join(&self, limit: Duration) -> bool {
         if self.is_own() {
-            return;
+            return true;
         }
         let none_left = {
             let mut state = self.state.lock();
@@ -102,13 +102,14 @@ impl Threads {
         let clock = Clock::system();
         if self.ended.wait(&clock, limit).is_none() {
             // A loader that does not return keeps its thread; nothing waits for it any more.
-            return;
+            return false;
         }
         let handles = std::mem::take(&mut self.state.lock().handles);
         for handle in handles {
             // The thread is past its body; a panic in there was contained.
             let _ = handle.join();
         }
+        true
     }
 }
 

@@ -69,6 +69,8 @@ pub enum DumpErrorKind {
     TooLarge,
     /// The file ends before the dump does.
     Truncated,
+    /// The dump is of a lower version than the bucket has, and was read when that was known.
+    Version,
 }
 
 impl DumpErrorKind {
@@ -84,7 +86,12 @@ impl DumpErrorKind {
             | Self::Truncated => true,
             // A panic may be the answer to what the file holds, and would be so at the next start too.
             Self::Panicked => true,
-            Self::Encode | Self::Incomplete | Self::Io | Self::NotAFile | Self::TooLarge => false,
+            Self::Encode
+            | Self::Incomplete
+            | Self::Io
+            | Self::NotAFile
+            | Self::TooLarge
+            | Self::Version => false,
         }
     }
 }

@@ -33,7 +33,6 @@
 
 mod codec;
 mod error;
-mod expiry;
 mod files;
 #[cfg(test)]
 mod forge;
@@ -43,6 +42,7 @@ pub(crate) mod read;
 pub(crate) mod sum;
 #[cfg(all(test, not(larder_loom), not(larder_shuttle)))]
 mod tests;
+mod whole;
 pub(crate) mod write;
 
 use std::fmt;
@@ -80,6 +80,8 @@ pub struct DumpReport {
     pub entries: u64,
     /// How many were left out, since they had expired: by the time of the dump, or of the load.
     pub expired: u64,
+    /// How many [`Bucket::read_dump`](crate::Bucket::read_dump) found no room for, or was not to store.
+    pub refused: u64,
     /// The size of the file.
     pub bytes: u64,
     /// When the dump was made, by the time of day.
@@ -93,6 +95,7 @@ impl DumpReport {
         Self {
             entries,
             expired,
+            refused: 0,
             bytes,
             // Not every system has all the times that a number can name.
             created_at: UNIX_EPOCH

@@ -7,12 +7,12 @@ use serde::de::DeserializeOwned;
 
 use super::codec;
 use super::error::{DumpErrorKind, Flaw};
-use super::expiry;
 use super::format::{
     Facts, HEAD, HEADER, Head, Header, Identity, MOST_NAME, SUM, TRAILER, long, word,
 };
 use super::sum::Sum;
 use crate::contain::drop_contained;
+use crate::expiry;
 
 /// Takes an entry: key, value, and how long it has left, if it is to expire.
 pub(crate) type Sink<'a, K, V> = dyn FnMut(K, V, Option<Duration>) + 'a;

@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 
 use super::codec;
 use super::error::{DumpErrorKind, Flaw};
-use super::expiry;
 use super::format::{BLOCK, Facts, HEAD, Head, Header, Identity, MOST_ENTRY, SUM, TRAILER};
 use super::sum::Sum;
 use crate::contain::drop_contained;
+use crate::expiry;
 
 /// How a dump is written. What may be read does not depend on it.
 #[derive(Clone, Copy, Debug)]

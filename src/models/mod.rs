@@ -56,6 +56,8 @@ mod store_reads;
 #[cfg(larder_loom)]
 mod store_stale;
 #[cfg(larder_loom)]
+mod store_storage;
+#[cfg(larder_loom)]
 mod store_switch;
 #[cfg(larder_loom)]
 mod store_touch;

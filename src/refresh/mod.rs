@@ -11,6 +11,7 @@ mod derive;
 pub(crate) mod dumps;
 mod liveness;
 mod reset;
+pub(crate) mod saves;
 mod schedule;
 mod stale;
 mod validate;

@@ -12,8 +12,8 @@ use crate::error::{Error, ErrorKind};
 use crate::events::{Event, Events};
 use crate::load::{Loads, Sweep, Swept};
 use crate::stats::Counters;
-use crate::store::Store;
 use crate::store::fold::Folder;
+use crate::store::{Dirty, Store, Unsaved};
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
 
@@ -106,6 +106,12 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             retry_fold_at: None,
             clock,
         }
+    }
+
+    /// The same, where what is published is written to a storage; `dirty` with the first of it.
+    pub(crate) fn saving_to(mut self, unsaved: &Arc<Unsaved<K, V>>, dirty: Dirty<K>) -> Self {
+        self.folder.save_to(Arc::clone(unsaved), dirty);
+        self
     }
 
     /// The body of the refresher's thread.

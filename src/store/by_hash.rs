@@ -58,6 +58,14 @@ impl<K: Eq, T> ByHash<K, T> {
         self.entries.remove(&place)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn into_keys(self) -> impl Iterator<Item = Hashed<K>> {
+        self.entries.into_values().map(|(key, _)| key)
+    }
+
     pub(super) fn clear(&mut self) {
         self.entries.clear();
     }

@@ -142,6 +142,11 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
         }));
     }
 
+    /// The keys of all of them.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (u64, &K)> {
+        self.list.iter().map(|change| (change.hash, &change.key))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

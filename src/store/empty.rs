@@ -36,6 +36,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         caching: bool,
         version: Option<u64>,
     ) -> u64 {
+        self.note_everything();
         // Whatever is being fetched began before.
         self.since = None;
         if let Some(stale) = &mut self.stale {
@@ -74,6 +75,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             };
             self.replace(store, empty);
         });
+        self.hand_over(&store.load_view().current);
         view.gate.close();
         // For who is about to answer, and is inside, where another publication may follow that does not wait for it.
         if !fault::planted("reset_does_not_wait") {

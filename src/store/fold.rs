@@ -13,6 +13,7 @@ use super::retired::Retired;
 use super::settle::{excess, forget_interrupted, mark_all, settle_weight, victims};
 use super::since::Since;
 use super::stale::Stale;
+use super::unsaved::Noted;
 use super::view::{Generation, Sealed, View};
 use super::{Store, room_for};
 use crate::contain::contained;
@@ -30,6 +31,7 @@ pub(crate) struct Folder<K, V> {
     evicted: usize,
     /// When to look for what is idle.
     pub(super) idle_look: Option<Duration>,
+    pub(super) noted: Option<Noted<K, V>>,
 }
 
 impl<K: Key, V: Value> Folder<K, V> {
@@ -40,6 +42,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             stale: None,
             evicted: 0,
             idle_look: None,
+            noted: None,
         }
     }
 
@@ -101,6 +104,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         }
         let echo = echo_after(store, &view, &sealed);
         self.settle_stale(store, &sealed);
+        self.note(&changes);
         let table = changes.over(old, old, &store.times.clock, |key| store.hash(key));
         self.keep_since(&sealed);
         let derived = view.current.derived.clone();
@@ -191,6 +195,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             self.announce_and_publish(store, built, echo.clone(), view.floor);
         }
         let built = Built { table, derived };
+        self.note_everything();
         let epoch = self.announce_and_publish(store, built, echo, floor.max(view.floor));
         self.since = None;
         if let Some(stale) = &mut self.stale {
@@ -329,7 +334,9 @@ impl<K: Key, V: Value> Folder<K, V> {
         };
         let next = Arc::clone(&published.current);
         self.retired.generation(Arc::clone(&view.current));
+        self.hand_over_early(&view.current);
         self.replace(store, published);
+        self.hand_over(&next);
         self.carry_touches(store, &view, &next);
         drop(view);
         epoch

@@ -20,12 +20,15 @@ mod liveness;
 mod many;
 mod number;
 mod overlay;
+#[cfg(feature = "dump")]
+mod restore;
 mod retired;
 mod settle;
 mod since;
 mod stale;
 mod take_out;
 mod terms;
+mod unsaved;
 mod view;
 mod write;
 
@@ -49,8 +52,11 @@ pub(crate) use self::many::Groups;
 pub(crate) use self::number::LiveLoad;
 pub(crate) use self::overlay::{Content, Write};
 use self::overlay::{Nudge, Times};
+#[cfg(feature = "dump")]
+pub(crate) use self::restore::Restored;
 pub(crate) use self::stale::Failed;
 pub(crate) use self::terms::Terms;
+pub(crate) use self::unsaved::{Batch, Dirty, Unsaved};
 pub(crate) use self::view::{Found, Generation, View};
 
 use crate::clock::Clock;

@@ -165,6 +165,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         } else {
             changes.over(&table, old, &store.times.clock, hash_of)
         };
+        self.note_everything();
         // What was derived goes with the dataset that it was derived from.
         self.announce_and_publish(store, table.into(), echo, number.max(view.floor));
         if let Some(stale) = &mut self.stale {

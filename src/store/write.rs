@@ -69,7 +69,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     }
 
     /// Puts what the purse has paid for.
-    fn put(
+    pub(super) fn put(
         &self,
         view: &View<K, V>,
         hash: u64,

@@ -208,10 +208,6 @@ impl<K, V> Table<K, V> {
     }
 
     /// Iterates over what has not expired by then, with when it does.
-    #[cfg_attr(
-        not(feature = "dump"),
-        allow(dead_code, reason = "for what is written to a file")
-    )]
     pub(crate) fn entries_at(&self, now: Tick) -> impl Iterator<Item = (&K, &V, Deadline)> {
         self.places().filter_map(move |(at, (key, value))| {
             let deadline = self.deadline(at);

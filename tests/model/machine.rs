@@ -9,6 +9,7 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use larder::storage::MemoryStorage;
 use larder::{
     Bucket, Derived, ErrorKind, List, LoadState, ManualClock, Origin, Outcome, Reader, Reset,
     Snapshot, Ttl,
@@ -153,6 +154,7 @@ pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
     bucket: Bucket<u8, u32, S>,
     reader: Reader<u8, u32, S>,
     clock: ManualClock,
+    storage: MemoryStorage<u8, u32>,
     source: Arc<Mutex<Source>>,
     shape: Shape,
     ttl: Option<Duration>,
@@ -199,10 +201,11 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             says: BTreeMap::new(),
             mood: Mood::Well,
         }));
-        let clock = ManualClock::new();
+        let (clock, storage) = (ManualClock::new(), MemoryStorage::new());
         let builder = Bucket::builder("model")
             .hasher(hasher)
             .clock(clock.clock())
+            .storage(storage.clone())
             .max_stale(MAX_STALE)
             .loader_threads(loaders)
             .batch_size(3);
@@ -289,6 +292,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             bucket,
             reader,
             clock,
+            storage,
             source,
             shape,
             ttl,
@@ -319,6 +323,8 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             self.apply(op);
             self.compare(&format!("after step {step}: {op:?}"));
         }
+        self.bucket.shutdown();
+        self.compare_storage("at the end");
     }
 
     fn apply(&mut self, op: &Op) {
@@ -427,6 +433,8 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                     self.pairs(),
                     "a published snapshot holds all that was written"
                 );
+                self.bucket.write_storage(LIMIT).unwrap().unwrap();
+                self.compare_storage("when it was written");
             }
             Op::Fetch(key) => self.fetch(*key),
             Op::FetchMany(keys) => self.fetch_many(keys),
@@ -876,6 +884,14 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             .iter()
             .map(|(&key, &value)| (key, value))
             .collect()
+    }
+
+    /// The storage is a copy.
+    fn compare_storage(&self, when: &str) {
+        let mut pairs = self.storage.pairs();
+        pairs.sort_unstable();
+        assert_eq!(pairs, self.pairs(), "the storage {when}");
+        assert_eq!(self.storage.version(), self.version, "its version {when}");
     }
 
     /// Every way to read says the same.

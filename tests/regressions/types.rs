@@ -103,6 +103,7 @@ fn papaya_0_1_7_thread_safety_is_promised_where_it_holds_and_only_there() {
     shared::<Builder<String, u64>>();
     shared::<Snapshot<String, u64, larder::DefaultHashBuilder>>();
     shared::<Reader<String, u64, larder::DefaultHashBuilder>>();
+    shared::<larder::storage::MemoryStorage<String, u64>>();
     shared::<Ticket<String, u64>>();
     shared::<RefreshTicket>();
     shared::<(Error, BuildError, Event, Stats)>();

@@ -40,7 +40,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// Asks `init` what the bucket is to begin with, when it is built. Default: nothing.
     ///
     /// It runs on the thread that calls [`build`](Self::build), which waits for it, and not at all where a
-    /// [dump](crate::Builder#method.dump) was loaded. An error or a panic of it is reported to the observer, and the
+    /// [dump](crate::Builder#method.dump) was loaded, or anything from a [storage](Self::storage). An error or a panic of it is reported to the observer, and the
     /// bucket begins empty; only [`Init::Stop`] keeps it from being built.
     ///
     /// ```

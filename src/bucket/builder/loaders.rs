@@ -1,5 +1,7 @@
 //! Where values come from.
 
+use std::time::Duration;
+
 use super::Builder;
 use crate::error::BoxError;
 use crate::loader::{
@@ -126,5 +128,41 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         E: Into<BoxError> + 'static,
     {
         self.dataset_loader(ItemsFn::new(fetch, id))
+    }
+
+    /// The most keys in one call of the batch loader. More makes fewer and slower calls.
+    /// Default: 500.
+    pub fn batch_size(mut self, keys: usize) -> Self {
+        self.options.batch_size = Some(keys);
+        self
+    }
+
+    /// How long an idle loader waits for a batch to fill. More makes larger batches, and every miss
+    /// slower. Default: zero.
+    pub fn linger(mut self, time: Duration) -> Self {
+        self.options.linger = Some(time);
+        self
+    }
+
+    /// How many threads call the loaders. More lets more batches run side by side. Where there is more
+    /// than one, a refresh by key leaves one to the misses. Default: 2.
+    pub fn loader_threads(mut self, threads: usize) -> Self {
+        self.options.loader_threads = Some(threads);
+        self
+    }
+
+    /// How many keys may be queued for a load. When it is full, a miss is an error at once.
+    /// Default: 100 000.
+    pub fn queue_capacity(mut self, keys: usize) -> Self {
+        self.options.queue_capacity = Some(keys);
+        self
+    }
+
+    /// How long a call waits for a load, unless it says otherwise. Default: 5 seconds.
+    #[doc(alias = "load_num_tries")]
+    #[doc(alias = "load_wait_msec")]
+    pub fn wait_limit(mut self, time: Duration) -> Self {
+        self.options.wait_limit = Some(time);
+        self
     }
 }

@@ -1,5 +1,7 @@
 //! G12, by what a user can see. The format and the steps on the disk are tested in `src/dump/`.
 
+mod restore;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
@@ -394,4 +396,22 @@ fn g9_a_dump_of_a_lower_version_is_replaced() {
     drop(bucket);
     let bucket = words(&path, &time);
     assert_eq!((bucket.version(), bucket.len()), (1, 0));
+}
+
+/// There would be two truths to begin with.
+#[test]
+fn g12_a_dump_and_a_storage_are_not_for_one_bucket() {
+    let (scratch, time) = (Scratch::new("two"), ManualClock::new());
+    let storage = crate::storage::MemoryStorage::new();
+    let built = builder(&scratch.file(), &time).storage(storage).build();
+    let error = built.map(|_| ()).unwrap_err();
+    let is_named = matches!(
+        error,
+        BuildError::Option {
+            option: "storage",
+            ..
+        }
+    );
+    assert!(is_named, "{error}");
+    assert_eq!(scratch.names(), [""; 0]);
 }
