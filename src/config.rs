@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) dump_delay: Duration,
     #[cfg(feature = "dump")]
     pub(crate) dump_compressed: bool,
+    /// None: what is required is waited for.
+    pub(crate) warm_limit: Option<Duration>,
     /// How long a shutdown waits for a loader that does not return.
     pub(crate) shutdown_limit: Duration,
 }
@@ -83,13 +85,14 @@ impl Default for Config {
             dump_delay: Duration::from_secs(10),
             #[cfg(feature = "dump")]
             dump_compressed: false,
+            warm_limit: None,
             shutdown_limit: Duration::from_secs(5),
         }
     }
 }
 
 /// Longer than any wait that is meant, short enough that no sum of two overflows.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 impl Config {
     /// # Errors
@@ -132,6 +135,9 @@ impl Config {
         }
         if let Some(most) = self.max_stale {
             time("max_stale", most, false)?;
+        }
+        if let Some(limit) = self.warm_limit {
+            time("warm_limit", limit, false)?;
         }
         #[cfg(feature = "dump")]
         time("dump_delay", self.dump_delay, false)?;

@@ -76,6 +76,14 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// A [warmer](crate::Builder::warmer) returned an error or panicked. What is cached stays; it is run again when its
+    /// time comes.
+    WarmerFailed {
+        /// Its name.
+        warmer: Arc<str>,
+        /// Why.
+        error: Error,
+    },
     /// A dump could not be written. The one before is as it was; it is tried again.
     #[cfg(feature = "dump")]
     DumpFailed {

@@ -49,6 +49,7 @@
 //! | have values expire | [`Builder::ttl`], [`Builder::time_to_idle`], [`Bucket::set_with_ttl`], [`Bucket::expire_in`], [`Bucket::ttl`]: a [`Ttl`] |
 //! | limit what is held | [`Builder::max_weight`], [`Builder::weigher`], [`Builder::when_full`]: [`WhenFull`]; [`Bucket::weight`] |
 //! | hold values that stand for something that dies | [`Builder::alive`], [`Bucket::notify_dead`] |
+//! | have something brought before anybody asks for it, at the start and from time to time | [`Builder::warmer`]: a [`Warm`], [`Warmer`], [`Warmed`], [`Warming`]; now: [`Bucket::warm`], a [`WarmTicket`] |
 //! | begin with something, or with what was there | [`Builder::init`]: [`Init`]; [`dump`](Builder#method.dump) |
 //! | do without the cache for a while | [`Bucket::set_caching`] |
 //! | set options apart from the code that builds | [`Loader::config`], [`Builder::configure`]: [`Options`] |
@@ -95,7 +96,7 @@ use std::hash::{BuildHasher, Hash};
 
 pub use bucket::{
     Bucket, Builder, Call, Derived, Index, Init, Iter, List, Reader, RefreshTicket, Snapshot,
-    Ticket, Ttl,
+    Ticket, Ttl, Warm, WarmTicket,
 };
 pub use clock::{Clock, ManualClock};
 pub use config::{Options, WhenFull};
@@ -105,7 +106,7 @@ pub use error::{BoxError, BuildError, Error, ErrorKind};
 pub use events::{Event, KeyEvent};
 pub use fetched::{Fetched, Origin};
 pub use load::LoadState;
-pub use loader::{BulkLoader, DatasetLoader, Loaded, Loader, Outcome};
+pub use loader::{BulkLoader, DatasetLoader, Loaded, Loader, Outcome, Warmed, Warmer, Warming};
 pub use refresh::{Dataset, Reset};
 pub use stats::Stats;
 

@@ -94,6 +94,10 @@ counters! {
     died,
     /// Times that the check of values that may die panicked.
     alive_failed,
+    /// Runs of warmers that ended well.
+    warmer_runs,
+    /// Runs of warmers that failed, by an error or a panic.
+    warmers_failed,
     /// Dumps written.
     dumps,
     /// Dumps that could not be written, or not be loaded.

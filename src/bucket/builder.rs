@@ -12,12 +12,14 @@ mod options;
 mod refresh;
 mod reset;
 mod ttl;
+mod warm;
 mod weight;
 
 use std::fmt;
 use std::time::Duration;
 
 pub use self::init::Init;
+pub use self::warm::Warm;
 
 use super::Bucket;
 use super::core::Core;
@@ -66,6 +68,7 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `alive` | none: values do not die |
 /// | `version` | 0 |
 /// | `on_reset` | none: a reset asks nobody |
+/// | `warm_limit` | none: `build` waits for required warmers |
 /// | `fold_delay` | 100 ms |
 /// | `shutdown_limit` | 5 s |
 /// | `dump`, with the feature | none: what is cached goes with the process |
@@ -94,6 +97,7 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     refresh_filter: Option<RefreshFilter<K, V>>,
     weigher: Option<Weigher<K, V>>,
     on_reset: Option<OnReset>,
+    warmers: warm::Warmers<K, V>,
     #[cfg(feature = "dump")]
     dump: Option<dump::DumpOptions<K, V>>,
 }
@@ -121,6 +125,7 @@ impl<K: Key, V: Value> Builder<K, V> {
             refresh_filter: None,
             weigher: None,
             on_reset: None,
+            warmers: Vec::new(),
             #[cfg(feature = "dump")]
             dump: None,
         }
@@ -153,6 +158,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             refresh_filter: self.refresh_filter,
             weigher: self.weigher,
             on_reset: self.on_reset,
+            warmers: self.warmers,
             #[cfg(feature = "dump")]
             dump: self.dump,
         }
@@ -221,8 +227,8 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// # Errors
     ///
     /// [`BuildError`], naming the option whose value makes no sense, or the thread that could not be
-    /// started; [`Stopped`](BuildError::Stopped) if [`init`](Self::init) says so. Threads that were started already
-    /// are ended again.
+    /// started; [`Stopped`](BuildError::Stopped) if [`init`](Self::init) says so; [`NotWarm`](BuildError::NotWarm) if a
+    /// required [warmer](Self::warmer) has failed. Threads that were started already are ended again.
     pub fn build(self) -> Result<Bucket<K, V, S>, BuildError> {
         if self.name.is_empty() {
             refuse("name", "empty", "at least one character")?;
@@ -252,6 +258,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         let set = (!self.validators.is_empty(), &*self.derivers);
         dataset::check(&config, set, self.dataset_loader.is_some())?;
         exists::check(&config, self.exists.is_some(), &source)?;
+        warm::check(&config, &self.warmers)?;
         let key_events = observers::key_events(self.key_observer, self.key_events)?;
         let clock = self.clock;
         let stats = Arc::new(Counters::default());
@@ -335,10 +342,13 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         let core = Core::new(
             self.name, store, loads, control, fetcher, stats, events, clock, config,
         );
-        let core = core.asking_to_reset(self.on_reset);
+        let mut core = core.asking_to_reset(self.on_reset);
         #[cfg(feature = "dump")]
-        let core = core.dumped_by(dumper);
+        {
+            core = core.dumped_by(dumper);
+        }
         core.start(refresher)?;
+        core.warm_up(self.warmers)?;
         Ok(Bucket::from_core(core))
     }
 }

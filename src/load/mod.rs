@@ -19,6 +19,7 @@ mod queue;
 mod request;
 mod runner;
 mod sweep;
+mod warm;
 mod worker;
 
 use std::time::Duration;
@@ -39,7 +40,7 @@ use self::queue::Queue;
 
 pub(crate) use self::exists::{Ask, Exists};
 pub(crate) use self::flight::{Flight, Keep};
-pub(crate) use self::promise::Promise;
+pub(crate) use self::promise::{Promise, Woken};
 pub(crate) use self::request::Requested;
 pub(crate) use self::runner::Running;
 pub(crate) use self::sweep::{Sweep, Swept};

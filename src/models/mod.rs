@@ -67,3 +67,5 @@ mod store_weight;
 mod store_whole;
 #[cfg(larder_loom)]
 mod support;
+#[cfg(larder_loom)]
+mod warm;

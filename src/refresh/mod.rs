@@ -14,6 +14,7 @@ mod reset;
 mod schedule;
 mod stale;
 mod validate;
+pub(crate) mod warm;
 mod whole;
 pub(crate) mod worker;
 

@@ -24,3 +24,5 @@ mod pairs;
 mod reloads;
 mod switch;
 mod validators;
+mod warmers;
+mod warmers_ended;
