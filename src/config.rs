@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) refresh_jitter: f64,
     /// None: the interval is what the source was said to bear.
     pub(crate) refresh_retry: Option<(Duration, Duration)>,
+    /// None: a loader that is slow is better than values that are old.
+    pub(crate) refresh_timeout: Option<Duration>,
     /// None: a value lives until something else is said.
     pub(crate) ttl: Option<Duration>,
     /// None: data that fits needs no limit.
@@ -70,6 +72,7 @@ impl Default for Config {
             refresh_every: None,
             refresh_jitter: 0.1,
             refresh_retry: None,
+            refresh_timeout: None,
             ttl: None,
             max_weight: None,
             when_full: None,
@@ -126,6 +129,9 @@ impl Config {
                 let range = "a first wait, and a longest that is no less";
                 return refuse("refresh_retry", format!("{first:?}, {most:?}"), range);
             }
+        }
+        if let Some(limit) = self.refresh_timeout {
+            time("refresh_timeout", limit, false)?;
         }
         if let Some(ttl) = self.ttl {
             time("ttl", ttl, false)?;
@@ -222,7 +228,7 @@ mod tests {
     #[test]
     fn each_impossible_value_is_refused_by_name() {
         type Spoil = fn(&mut Config);
-        let cases: [(&str, Spoil); 25] = [
+        let cases: [(&str, Spoil); 27] = [
             ("batch_size", |c| c.batch_size = 0),
             ("queue_capacity", |c| c.queue_capacity = 0),
             ("loader_threads", |c| c.loader_threads = 0),
@@ -238,6 +244,12 @@ mod tests {
             }),
             ("refresh_retry", |c| {
                 c.refresh_retry = Some((Duration::from_secs(2), Duration::from_secs(1)));
+            }),
+            ("refresh_timeout", |c| {
+                c.refresh_timeout = Some(Duration::ZERO);
+            }),
+            ("refresh_timeout", |c| {
+                c.refresh_timeout = Some(Duration::MAX);
             }),
             ("max_stale", |c| c.max_stale = Some(Duration::ZERO)),
             ("max_stale", |c| c.max_stale = Some(Duration::MAX)),

@@ -117,6 +117,11 @@ impl Error {
         Self::new(ErrorKind::Timeout, "no answer within the wait limit")
     }
 
+    pub(crate) fn reload_timeout() -> Self {
+        let message = "the reload did not end within the time limit of a refresh";
+        Self::new(ErrorKind::Timeout, message)
+    }
+
     pub(crate) fn reentrant() -> Self {
         Self::new(
             ErrorKind::Reentrant,

@@ -82,6 +82,8 @@ counters! {
     refreshes,
     /// Refreshes that failed, as a whole or for some keys.
     refreshes_failed,
+    /// Keys of whose reload a refresh did not wait for the end.
+    reloads_timed_out,
     /// Datasets that were refused; each is a refresh that failed.
     datasets_refused,
     /// Values that were not stored, because the bucket was full.

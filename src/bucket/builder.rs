@@ -10,6 +10,7 @@ mod loaders;
 mod observers;
 mod options;
 mod refresh;
+mod refresh_timeout;
 mod reset;
 mod ttl;
 mod warm;
@@ -55,6 +56,7 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `refresh_every` | never by itself |
 /// | `refresh_jitter` | 0.1 of the interval |
 /// | `refresh_retry` | none: a refresh that failed is tried again at the next interval |
+/// | `refresh_timeout` | none: a refresh waits for its loads |
 /// | `dataset_min_count`, `dataset_max_change` | none: any dataset is taken |
 /// | `ttl` | none: values never expire |
 /// | `max_weight` | none: everything is kept |
@@ -258,6 +260,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         let set = (!self.validators.is_empty(), &*self.derivers);
         dataset::check(&config, set, self.dataset_loader.is_some())?;
         exists::check(&config, self.exists.is_some(), &source)?;
+        refresh_timeout::check(&config, self.dataset_loader.is_some(), &source)?;
         warm::check(&config, &self.warmers)?;
         let key_events = observers::key_events(self.key_observer, self.key_events)?;
         let clock = self.clock;

@@ -13,6 +13,7 @@ mod flight;
 mod haste;
 mod join;
 mod keep;
+mod late;
 mod own;
 mod promise;
 mod queue;
@@ -73,6 +74,8 @@ pub(crate) struct Loads<K: Key, V: Value, S: HashBuilder> {
     max_stale: Option<Duration>,
     /// Has the last word on what a reload brings.
     refresh_filter: Option<RefreshFilter<K, V>>,
+    /// How long a refresh waits for a batch, if that has an end.
+    refresh_timeout: Option<Duration>,
 }
 
 /// See [`Builder::refresh_filter`](crate::Builder::refresh_filter).
@@ -133,6 +136,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             ttl: config.ttl,
             max_stale: config.max_stale,
             refresh_filter: None,
+            refresh_timeout: config.refresh_timeout,
         }
     }
 
@@ -209,7 +213,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     }
 
     /// Has loader threads reload the keys of a sweep. `false` once closed.
-    pub(crate) fn start_sweep(&self, sweep: Arc<Sweep<K>>) -> bool {
+    pub(crate) fn start_sweep(&self, sweep: Arc<Sweep<K, V>>) -> bool {
         self.queue.start_sweep(sweep)
     }
 
