@@ -67,13 +67,7 @@ pub(crate) struct Late<K, V> {
 }
 
 impl<K, V> Sweep<K, V> {
-    /// A sweep that waits for its pieces as long as they take.
-    #[cfg(test)]
-    pub(crate) fn new(keys: Vec<K>) -> Arc<Self> {
-        Self::within(keys, None, &Clock::system())
-    }
-
-    /// A sweep that waits so long for each of its pieces, at most.
+    /// A sweep that waits so long for each of its pieces, at most; without a limit, as long as they take.
     pub(crate) fn within(keys: Vec<K>, limit: Option<Duration>, clock: &Clock) -> Arc<Self> {
         let limit = limit.map(|limit| (limit, clock.clone()));
         let count = keys.len();

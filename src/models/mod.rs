@@ -6,6 +6,8 @@ mod conform;
 #[cfg(larder_loom)]
 mod gate;
 #[cfg(larder_loom)]
+mod late;
+#[cfg(larder_loom)]
 mod ledger;
 #[cfg(larder_loom)]
 mod load_end;

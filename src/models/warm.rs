@@ -22,38 +22,35 @@ fn began_before(act: fn(&Data), left: Option<u8>) -> impl Fn() {
     move || {
         let (data, mut folder) = store([]);
         let load = data.0.begin_load();
-        let writer = spawn(&data, move |data| {
-            act(data);
-            assert_eq!(data.peek(1), left, "its own write");
-        });
+        let writer = spawn(&data, act);
         let number = load.number();
         let warmer = spawn(&data, move |data| {
-            data.install_group(number, [(1, 99), (2, 98)]);
+            data.install_group(number, [(1, 99)]);
         });
         folder.fold(&data.0);
         writer.join().unwrap();
         warmer.join().unwrap();
         drop(load);
-        assert_eq!((data.peek(1), data.peek(2)), (left, Some(98)));
+        assert_eq!(data.peek(1), left);
     }
 }
 
 #[test]
 fn warm_that_began_before_a_set() {
     let model = began_before(|data| data.set(1, 20), Some(20));
-    run_model("warm_that_began_before_a_set", 0, model);
+    run_model("warm_that_began_before_a_set", 230000, model);
 }
 
 #[test]
 fn warm_that_began_before_an_invalidation() {
     let model = began_before(|data| data.invalidate(1), None);
-    run_model("warm_that_began_before_an_invalidation", 0, model);
+    run_model("warm_that_began_before_an_invalidation", 230000, model);
 }
 
 /// What one run brings is in a snapshot whole or not at all.
 #[test]
 fn warm_is_one_group() {
-    run_model("warm_is_one_group", 0, || {
+    run_model("warm_is_one_group", 800, || {
         let (data, mut folder) = store([]);
         let load = data.0.begin_load();
         let number = load.number();
@@ -116,7 +113,7 @@ fn wait(kit: &Kit, reply: &Reply<()>) -> Result<(), Error> {
 /// whenever it has begun.
 #[test]
 fn warm_against_a_set() {
-    run_model("warm_against_a_set", 0, || {
+    run_model("warm_against_a_set", 2500, || {
         let kit = Kit::without_loader();
         let source = Arc::new(AtomicU64::new(10));
         let reading = Arc::clone(&source);
@@ -136,7 +133,7 @@ fn warm_against_a_set() {
 /// The bucket is reset while a warmer runs: who has waited for the run finds what was read after the reset.
 #[test]
 fn warm_against_a_reset() {
-    run_model("warm_against_a_reset", 0, || {
+    run_model("warm_against_a_reset", 200, || {
         let kit = Kit::without_loader();
         let source = Arc::new(Unseen::new(10));
         let reading = Arc::clone(&source);
@@ -162,7 +159,7 @@ fn warm_against_a_reset() {
 /// A run is asked for while the bucket is stopped: done, or closed, and never no answer.
 #[test]
 fn warm_against_stop() {
-    run_model("warm_against_stop", 0, || {
+    run_model("warm_against_stop", 500, || {
         let kit = Kit::without_loader();
         let (runs, work) = warmer(&kit, None, |_| Ok(10));
         let thread = thread::spawn(work);
@@ -181,7 +178,7 @@ fn warm_against_stop() {
 /// The same of a warmer that returns only when who has waited for it was answered.
 #[test]
 fn warm_that_hangs_against_stop() {
-    run_model("warm_that_hangs_against_stop", 0, || {
+    run_model("warm_that_hangs_against_stop", 10, || {
         let kit = Kit::without_loader();
         let answered = Arc::new(Promise::new());
         let (hangs, clock) = (Arc::clone(&answered), kit.time.clock());
@@ -203,7 +200,7 @@ fn warm_that_hangs_against_stop() {
 /// A run that fails, by an error or a panic, is followed by the next when its time comes.
 #[test]
 fn warm_again_after_a_failure() {
-    run_model("warm_again_after_a_failure", 0, || {
+    run_model("warm_again_after_a_failure", 1400, || {
         let kit = Kit::without_loader();
         let (count, again) = (Unseen::new(0), Arc::new(Promise::new()));
         let well = Arc::clone(&again);
