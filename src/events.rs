@@ -31,6 +31,11 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// One of the hooks of a [context](crate::Builder::context) panicked. The load was made all the same.
+    ContextFailed {
+        /// How.
+        error: Error,
+    },
     /// The [`alive`](crate::Builder::alive) check panicked, since the last report perhaps more than once. The values
     /// that it was asked about were not returned, and not removed.
     AliveFailed {

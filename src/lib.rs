@@ -36,12 +36,13 @@
 //! | read everything as it is at one moment | [`Bucket::snapshot`], after [`Bucket::publish`]: a [`Snapshot`] |
 //! | count or list what is cached | [`Bucket::len`], [`Bucket::keys`], [`Snapshot::iter`] |
 //! | say how a key is loaded | [`Builder::load`], [`Loader`]; what it may answer: [`Outcome`], [`Loaded`] |
+//! | have a loader see whose load it is | [`Builder::context`] |
 //! | load many keys in one call | [`Builder::bulk_load`], [`BulkLoader`], [`Builder::batch_size`] |
 //! | ask whether a key exists before it is loaded | [`Builder::exists`] |
 //! | hold a whole dataset | [`Builder::load_all`], [`Builder::dataset`], [`DatasetLoader`] |
 //! | hold a list, an index, or anything else that is made of a dataset | [`Builder::derive`]: [`Derived`], [`List`], [`Index`] |
 //! | refuse a dataset that cannot be right | [`Builder::validate_dataset`]: a [`Dataset`]; [`Builder::dataset_min_count`], [`Builder::dataset_max_change`] |
-//! | keep it fresh | [`Builder::refresh_every`], [`Builder::refresh_retry`], [`Builder::max_stale`], [`Builder::refresh_filter`]; now: [`Bucket::refresh`], a [`RefreshTicket`] |
+//! | keep it fresh | [`Builder::refresh_every`], [`Builder::refresh_retry`], [`Builder::refresh_timeout`], [`Builder::max_stale`], [`Builder::refresh_filter`]; now: [`Bucket::refresh`], a [`RefreshTicket`] |
 //! | write | [`Bucket::set`], [`Bucket::set_many`], [`Bucket::try_set`] |
 //! | write what depends on what is there | [`Bucket::update`], [`Bucket::set_if_absent`], [`Bucket::take`] |
 //! | remove | [`Bucket::invalidate`], [`Bucket::invalidate_many`], [`Bucket::invalidate_if`], [`Bucket::clear`] |

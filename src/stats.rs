@@ -64,6 +64,8 @@ counters! {
     exists_remembered,
     /// Times that the `exists` hook failed, by an error or a panic; its key was loaded all the same.
     exists_failed,
+    /// Panics of the hooks of a context; the loads were made all the same.
+    contexts_failed,
     /// Loads run again, since the bucket was reset while they ran.
     run_again,
     /// Resets that took effect.

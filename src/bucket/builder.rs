@@ -1,5 +1,6 @@
 //! The builder: options, and the one place where the parts are put together.
 
+mod context;
 mod dataset;
 #[cfg(feature = "dump")]
 mod dump;
@@ -28,7 +29,7 @@ use crate::clock::{Clock, Idle};
 use crate::config::{Config, Options, refuse};
 use crate::error::BuildError;
 use crate::events::{Events, KeyEvent, KeyObserver, Observer};
-use crate::load::{Ask, Exists, Loads, RefreshFilter, Source};
+use crate::load::{Ask, Context, Exists, Loads, RefreshFilter, Source};
 use crate::loader::{BulkLoader, DatasetLoader, Loader};
 use crate::refresh::control::Control;
 use crate::refresh::dataset::Fetcher;
@@ -100,6 +101,7 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     weigher: Option<Weigher<K, V>>,
     on_reset: Option<OnReset>,
     warmers: warm::Warmers<K, V>,
+    context: Option<Context>,
     #[cfg(feature = "dump")]
     dump: Option<dump::DumpOptions<K, V>>,
 }
@@ -128,6 +130,7 @@ impl<K: Key, V: Value> Builder<K, V> {
             weigher: None,
             on_reset: None,
             warmers: Vec::new(),
+            context: None,
             #[cfg(feature = "dump")]
             dump: None,
         }
@@ -161,6 +164,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             weigher: self.weigher,
             on_reset: self.on_reset,
             warmers: self.warmers,
+            context: self.context,
             #[cfg(feature = "dump")]
             dump: self.dump,
         }
@@ -224,7 +228,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     }
 
     /// Builds the bucket and starts its threads: the refresher, the loader threads where there is a
-    /// loader, one for the dataset loader and one for the observer where they are given.
+    /// loader, one for the dataset loader, each warmer and each observer where they are given.
     ///
     /// # Errors
     ///
@@ -319,6 +323,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             loads
                 .asking(exists)
                 .filtered(self.refresh_filter)
+                .within(self.context)
                 .observed(key_events),
         );
         let control = Arc::new(Control::new(Arc::clone(store.bell())));
@@ -345,13 +350,11 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         let core = Core::new(
             self.name, store, loads, control, fetcher, stats, events, clock, config,
         );
-        let mut core = core.asking_to_reset(self.on_reset);
+        let core = core.asking_to_reset(self.on_reset);
         #[cfg(feature = "dump")]
-        {
-            core = core.dumped_by(dumper);
-        }
+        let core = core.dumped_by(dumper);
         core.start(refresher)?;
-        core.warm_up(self.warmers)?;
+        let core = core.warm_up(self.warmers)?;
         Ok(Bucket::from_core(core))
     }
 }

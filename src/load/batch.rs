@@ -25,6 +25,20 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         number: u64,
         until: Option<Duration>,
     ) -> usize {
+        let carrying = self.context.as_ref().map(|_| flights.clone());
+        let failed = self.run_all(flights, number, until);
+        for flight in carrying.into_iter().flatten() {
+            flight.drop_context();
+        }
+        failed
+    }
+
+    fn run_all(
+        &self,
+        flights: Vec<Arc<Flight<K, V>>>,
+        number: u64,
+        until: Option<Duration>,
+    ) -> usize {
         let (mut failed, mut outdated) = self.run_once(flights, number);
         loop {
             let left = outdated.len();

@@ -7,6 +7,7 @@
 mod again;
 mod ask;
 mod batch;
+mod context;
 mod end;
 mod exists;
 mod flight;
@@ -39,6 +40,7 @@ use self::flight::Answer;
 use self::haste::Haste;
 use self::queue::Queue;
 
+pub(crate) use self::context::Context;
 pub(crate) use self::exists::{Ask, Exists};
 pub(crate) use self::flight::{Flight, Keep};
 pub(crate) use self::promise::{Promise, Woken};
@@ -76,6 +78,8 @@ pub(crate) struct Loads<K: Key, V: Value, S: HashBuilder> {
     refresh_filter: Option<RefreshFilter<K, V>>,
     /// How long a refresh waits for a batch, if that has an end.
     refresh_timeout: Option<Duration>,
+    /// Around the calls of the loader.
+    context: Option<Context>,
 }
 
 /// See [`Builder::refresh_filter`](crate::Builder::refresh_filter).
@@ -137,6 +141,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             max_stale: config.max_stale,
             refresh_filter: None,
             refresh_timeout: config.refresh_timeout,
+            context: None,
         }
     }
 

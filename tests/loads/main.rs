@@ -14,6 +14,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod context;
 mod datasets;
 mod derived;
 mod exists;

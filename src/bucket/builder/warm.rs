@@ -183,7 +183,7 @@ pub(super) fn check<K, V>(config: &Config, warmers: &Warmers<K, V>) -> Result<()
 
 impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
     /// Starts the warmers, and waits for those that are required.
-    pub(super) fn warm_up(&mut self, warmers: Warmers<K, V>) -> Result<(), BuildError> {
+    pub(super) fn warm_up(mut self, warmers: Warmers<K, V>) -> Result<Self, BuildError> {
         let mut required = Vec::new();
         for (name, warm) in warmers {
             let runs = Runs::new(name.into());
@@ -220,6 +220,6 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
                 source,
             })?;
         }
-        Ok(())
+        Ok(self)
     }
 }
