@@ -62,7 +62,7 @@ fn late_refresh_ends_and_its_value_is_stored() {
 /// The time is over just when the loader returns: the piece is ended by one of the two, and the next sweep is whole.
 #[test]
 fn late_against_its_end() {
-    run_model("late_against_its_end", 320, || {
+    run_model("late_against_its_end", 270, || {
         let kit = Kit::with(&limited(), fresh);
         kit.set(1, 7);
         let worker = kit.clone();

@@ -183,11 +183,12 @@ fn a_warmer_uses_its_own_bucket_also_before_that_is_built() {
 #[test]
 fn a_warmer_that_hangs_holds_up_neither_who_waits_nor_the_end() {
     bounded(|| {
-        let door = Door::closed();
-        let at = door.clone();
+        let (door, closed) = (Door::closed(), Notes::new());
+        let (at, noting) = (door.clone(), closed.clone());
         let warm = Warm::with(move |bucket| {
+            noting.add(bucket.is_closed());
             at.pass();
-            assert!(bucket.is_closed());
+            noting.add(bucket.is_closed());
             Ok::<_, Broken>([(1, 1)])
         });
         let bucket = Numbers::builder("hangs")
@@ -209,8 +210,10 @@ fn a_warmer_that_hangs_holds_up_neither_who_waits_nor_the_end() {
         assert_eq!(waiting.join().unwrap_err().kind(), ErrorKind::Closed);
         let after = bucket.warm_all().wait(PATIENCE);
         assert_eq!(after.unwrap_err().kind(), ErrorKind::Closed);
-        assert_eq!(door.waiting(), 1);
+        assert_eq!((door.waiting(), closed.all()), (1, vec![false]));
         door.release();
+        // It is told, so that a long run may end early.
+        eventually("its end", || closed.all() == [false, true]);
     });
 }
 
