@@ -178,9 +178,6 @@ impl<K, V> Sweep<K, V> {
     /// When something will be late, if nothing moves.
     pub(crate) fn next_late(&self) -> Option<Duration> {
         let (limit, _) = self.limit.as_ref()?;
-        if fault::planted("late_is_not_looked_for") {
-            return None;
-        }
         let state = self.state.lock();
         let first = state.pieces.iter().map(|piece| piece.since).min();
         Some(first.unwrap_or(state.moved).saturating_add(*limit))
@@ -221,5 +218,68 @@ impl<K, V> Sweep<K, V> {
 
     pub(crate) fn promise(&self) -> &Promise<Swept> {
         &self.done
+    }
+}
+
+#[cfg(all(test, not(larder_loom), not(larder_shuttle)))]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const LIMIT: Duration = Duration::from_secs(3);
+    const SECOND: Duration = Duration::from_secs(1);
+    const TICK: Duration = Duration::from_nanos(1);
+
+    fn late(sweep: &Sweep<u8, u8>) -> (usize, Vec<u8>) {
+        let late = sweep.take_late().unwrap();
+        (late.pieces.len(), late.left)
+    }
+
+    #[test]
+    fn it_is_known_when_something_will_be_late_and_not_a_tick_before() {
+        let time = ManualClock::new();
+        let sweep = Sweep::within(vec![1, 2, 3], Some(LIMIT), &time.clock());
+        // Nobody has taken anything.
+        assert_eq!(sweep.next_late(), Some(LIMIT));
+        time.advance(SECOND);
+        let (first, _) = sweep.take(1).unwrap();
+        time.advance(SECOND);
+        let (second, _) = sweep.take(1).unwrap();
+        assert_eq!(sweep.next_late(), Some(SECOND + LIMIT));
+        // The time of a piece begins when its loader is about to be asked.
+        sweep.begin_piece(first, &[]);
+        assert_eq!(sweep.next_late(), Some(2 * SECOND + LIMIT));
+        assert!(sweep.end_piece(second));
+        sweep.done_with_piece(0);
+
+        time.advance(LIMIT - TICK);
+        assert_eq!(late(&sweep), (0, vec![]));
+        time.advance(TICK);
+        assert_eq!(sweep.next_late(), Some(time.clock().now()));
+        assert_eq!(late(&sweep), (1, vec![]));
+        // Its loader's thread has nothing to say any more.
+        assert!(!sweep.end_piece(first));
+        sweep.done_with_piece(1);
+
+        // What is left has as long again.
+        assert_eq!(sweep.next_late(), Some(time.clock().now() + LIMIT));
+        time.advance(LIMIT - TICK);
+        assert_eq!(late(&sweep), (0, vec![]));
+        time.advance(TICK);
+        assert_eq!(late(&sweep), (0, vec![3]));
+        sweep.fail_left(1);
+        let swept = sweep.promise().peek().unwrap();
+        assert_eq!((swept.keys, swept.failed), (3, 2));
+        assert!(sweep.take(1).is_none());
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_late() {
+        let time = ManualClock::new();
+        let sweep = Sweep::<u8, u8>::within(vec![1], None, &time.clock());
+        let (piece, _) = sweep.take(1).unwrap();
+        time.advance(1000 * LIMIT);
+        assert!(sweep.next_late().is_none() && sweep.take_late().is_none());
+        assert!(sweep.end_piece(piece));
     }
 }
