@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) refresh_jitter: f64,
     /// None: the interval is what the source was said to bear.
     pub(crate) refresh_retry: Option<(Duration, Duration)>,
+    /// None: a loader that is slow is better than values that are old.
+    pub(crate) refresh_timeout: Option<Duration>,
     /// None: a value lives until something else is said.
     pub(crate) ttl: Option<Duration>,
     /// None: data that fits needs no limit.
@@ -55,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) dump_compressed: bool,
     /// Long enough that keys which are written often are written there once, short enough that little is lost.
     pub(crate) storage_delay: Duration,
+    /// None: what is required is waited for.
+    pub(crate) warm_limit: Option<Duration>,
     /// How long a shutdown waits for a loader that does not return.
     pub(crate) shutdown_limit: Duration,
 }
@@ -70,6 +74,7 @@ impl Default for Config {
             refresh_every: None,
             refresh_jitter: 0.1,
             refresh_retry: None,
+            refresh_timeout: None,
             ttl: None,
             max_weight: None,
             when_full: None,
@@ -86,13 +91,14 @@ impl Default for Config {
             #[cfg(feature = "dump")]
             dump_compressed: false,
             storage_delay: Duration::from_secs(1),
+            warm_limit: None,
             shutdown_limit: Duration::from_secs(5),
         }
     }
 }
 
 /// Longer than any wait that is meant, short enough that no sum of two overflows.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 impl Config {
     /// # Errors
@@ -127,6 +133,9 @@ impl Config {
                 return refuse("refresh_retry", format!("{first:?}, {most:?}"), range);
             }
         }
+        if let Some(limit) = self.refresh_timeout {
+            time("refresh_timeout", limit, false)?;
+        }
         if let Some(ttl) = self.ttl {
             time("ttl", ttl, false)?;
         }
@@ -137,6 +146,9 @@ impl Config {
             time("max_stale", most, false)?;
         }
         time("storage_delay", self.storage_delay, false)?;
+        if let Some(limit) = self.warm_limit {
+            time("warm_limit", limit, false)?;
+        }
         #[cfg(feature = "dump")]
         time("dump_delay", self.dump_delay, false)?;
         if let Some(time_absent) = self.exists_absent_for {
@@ -220,7 +232,7 @@ mod tests {
     #[test]
     fn each_impossible_value_is_refused_by_name() {
         type Spoil = fn(&mut Config);
-        let cases: [(&str, Spoil); 27] = [
+        let cases: [(&str, Spoil); 29] = [
             ("batch_size", |c| c.batch_size = 0),
             ("queue_capacity", |c| c.queue_capacity = 0),
             ("loader_threads", |c| c.loader_threads = 0),
@@ -236,6 +248,12 @@ mod tests {
             }),
             ("refresh_retry", |c| {
                 c.refresh_retry = Some((Duration::from_secs(2), Duration::from_secs(1)));
+            }),
+            ("refresh_timeout", |c| {
+                c.refresh_timeout = Some(Duration::ZERO);
+            }),
+            ("refresh_timeout", |c| {
+                c.refresh_timeout = Some(Duration::MAX);
             }),
             ("max_stale", |c| c.max_stale = Some(Duration::ZERO)),
             ("max_stale", |c| c.max_stale = Some(Duration::MAX)),

@@ -34,6 +34,8 @@ pub enum ErrorKind {
     Load,
     /// The bucket has no loader for what was asked.
     NoLoader,
+    /// The bucket has no [warmer](crate::Builder::warmer) of that name.
+    NoWarmer,
     /// A loader, or another part of the user's code that a load runs, panicked.
     Panicked,
     /// The load queue is full.
@@ -124,6 +126,11 @@ impl Error {
         Self::new(ErrorKind::Timeout, "no answer within the wait limit")
     }
 
+    pub(crate) fn reload_timeout() -> Self {
+        let message = "the reload did not end within the time limit of a refresh";
+        Self::new(ErrorKind::Timeout, message)
+    }
+
     pub(crate) fn reentrant() -> Self {
         Self::new(
             ErrorKind::Reentrant,
@@ -202,6 +209,14 @@ pub enum BuildError {
         /// How.
         source: Error,
     },
+    /// A [warmer](crate::Builder::warmer) that is required has failed, or was not done within the
+    /// [limit](crate::Builder::warm_limit).
+    NotWarm {
+        /// Its name.
+        warmer: String,
+        /// Why.
+        source: Error,
+    },
     /// A thread could not be started.
     Spawn {
         /// The name the thread would have had.
@@ -223,6 +238,7 @@ impl fmt::Display for BuildError {
             }
             Self::Stopped { reason } => write!(f, "stopped by the init hook: {reason}"),
             Self::Panicked { source } => write!(f, "no options to be had: {source}"),
+            Self::NotWarm { warmer, source } => write!(f, "warmer `{warmer}`: {source}"),
             Self::Spawn { thread, source } => write!(f, "cannot start thread `{thread}`: {source}"),
         }
     }
@@ -233,7 +249,7 @@ impl StdError for BuildError {
         match self {
             Self::Option { .. } => None,
             Self::Stopped { reason } => Some(&**reason),
-            Self::Panicked { source } => Some(source),
+            Self::Panicked { source } | Self::NotWarm { source, .. } => Some(source),
             Self::Spawn { source, .. } => Some(source),
         }
     }

@@ -31,6 +31,11 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// One of the hooks of a [context](crate::Builder::context) panicked. The load was made all the same.
+    ContextFailed {
+        /// How.
+        error: Error,
+    },
     /// The [`alive`](crate::Builder::alive) check panicked, since the last report perhaps more than once. The values
     /// that it was asked about were not returned, and not removed.
     AliveFailed {
@@ -84,6 +89,14 @@ pub enum Event {
     },
     /// The [storage](crate::Builder::storage) could not be read at the start. The bucket began without what is in it.
     StorageNotLoaded {
+        /// Why.
+        error: Error,
+    },
+    /// A [warmer](crate::Builder::warmer) returned an error or panicked. What is cached stays; it is run again when its
+    /// time comes.
+    WarmerFailed {
+        /// Its name.
+        warmer: Arc<str>,
         /// Why.
         error: Error,
     },

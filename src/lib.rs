@@ -36,12 +36,13 @@
 //! | read everything as it is at one moment | [`Bucket::snapshot`], after [`Bucket::publish`]: a [`Snapshot`] |
 //! | count or list what is cached | [`Bucket::len`], [`Bucket::keys`], [`Snapshot::iter`] |
 //! | say how a key is loaded | [`Builder::load`], [`Loader`]; what it may answer: [`Outcome`], [`Loaded`] |
+//! | have a loader see whose load it is | [`Builder::context`] |
 //! | load many keys in one call | [`Builder::bulk_load`], [`BulkLoader`], [`Builder::batch_size`] |
 //! | ask whether a key exists before it is loaded | [`Builder::exists`] |
 //! | hold a whole dataset | [`Builder::load_all`], [`Builder::dataset`], [`DatasetLoader`] |
 //! | hold a list, an index, or anything else that is made of a dataset | [`Builder::derive`]: [`Derived`], [`List`], [`Index`] |
 //! | refuse a dataset that cannot be right | [`Builder::validate_dataset`]: a [`Dataset`]; [`Builder::dataset_min_count`], [`Builder::dataset_max_change`] |
-//! | keep it fresh | [`Builder::refresh_every`], [`Builder::refresh_retry`], [`Builder::max_stale`], [`Builder::refresh_filter`]; now: [`Bucket::refresh`], a [`RefreshTicket`] |
+//! | keep it fresh | [`Builder::refresh_every`], [`Builder::refresh_retry`], [`Builder::refresh_timeout`], [`Builder::max_stale`], [`Builder::refresh_filter`]; now: [`Bucket::refresh`], a [`RefreshTicket`] |
 //! | write | [`Bucket::set`], [`Bucket::set_many`], [`Bucket::try_set`] |
 //! | write what depends on what is there | [`Bucket::update`], [`Bucket::set_if_absent`], [`Bucket::take`] |
 //! | remove | [`Bucket::invalidate`], [`Bucket::invalidate_many`], [`Bucket::invalidate_if`], [`Bucket::clear`] |
@@ -51,6 +52,7 @@
 //! | hold values that stand for something that dies | [`Builder::alive`], [`Bucket::notify_dead`] |
 //! | begin with something, or with what was there | [`Builder::init`]: [`Init`]; [`dump`](Builder#method.dump); [`Builder::storage`]: a [`Storage`](storage::Storage) |
 //! | save and restore | [`write_dump`](Bucket#method.write_dump), [`read_dump`](Bucket#method.read_dump) |
+//! | have something brought before anybody asks for it, at the start and from time to time | [`Builder::warmer`]: a [`Warm`], [`Warmer`], [`Warmed`], [`Warming`]; now: [`Bucket::warm`], a [`WarmTicket`] |
 //! | do without the cache for a while | [`Bucket::set_caching`] |
 //! | set options apart from the code that builds | [`Loader::config`], [`Builder::configure`]: [`Options`] |
 //! | see what happens | [`Bucket::stats`]: [`Stats`]; [`Bucket::load_state`]: a [`LoadState`]; [`Builder::observer`]: [`Event`]; [`Builder::key_observer`]: [`KeyEvent`] |
@@ -98,7 +100,7 @@ use std::hash::{BuildHasher, Hash};
 
 pub use bucket::{
     Bucket, Builder, Call, Derived, Index, Init, Iter, List, Reader, RefreshTicket, Snapshot,
-    Ticket, Ttl,
+    Ticket, Ttl, Warm, WarmTicket,
 };
 pub use clock::{Clock, ManualClock};
 pub use config::{Options, WhenFull};
@@ -108,7 +110,7 @@ pub use error::{BoxError, BuildError, Error, ErrorKind};
 pub use events::{Event, KeyEvent};
 pub use fetched::{Fetched, Origin};
 pub use load::LoadState;
-pub use loader::{BulkLoader, DatasetLoader, Loaded, Loader, Outcome};
+pub use loader::{BulkLoader, DatasetLoader, Loaded, Loader, Outcome, Warmed, Warmer, Warming};
 pub use refresh::{Dataset, Reset};
 pub use stats::Stats;
 

@@ -217,8 +217,10 @@
 //! | `expire`, `persist`, `refresh`, `ttl` | [`Bucket::expire_in`], [`Bucket::persist`], [`Bucket::touch`], [`Bucket::ttl`] | [`Ttl`] tells "for ever" from "not there"; no `expire_at`, no `touch` of theirs |
 //! | `size`, `keys`, `empty?` | [`Bucket::len`], [`Bucket::keys`], [`Bucket::is_empty`] | never what has expired |
 //! | `limit`, `prune` | [`Builder::max_weight`], [`WhenFull::Evict`] | exact, by last read or write; no `prune(n)` by hand |
-//! | warmers | [`Builder::load_all`], [`Builder::refresh_every`], [`Bucket::refresh`] | one dataset a bucket, which it replaces; `required` is to wait on the ticket; a failure never ends the timer |
 //! | `save`, `restore`, `export`, `import` | [`dump`](Builder#method.dump), [`write_dump`](Bucket#method.write_dump), [`read_dump`](Bucket#method.read_dump), [`Snapshot::iter`], [`Bucket::set_many`] | a dump is read whole or not at all, when the bucket is built or into one that runs |
+//! | `warmers: [warmer(...)]`, `execute/1`, `interval` | [`Builder::warmer`]: a [`Warm`], [`Warmer`], [`Warm::every`] | any number, by name; pairs are merged, as there, but never over what was written during the run |
+//! | `required: true`, the default there | [`Warm::required`] | to be said; with a [limit](Builder::warm_limit); a failure later never ends the timer |
+//! | `warm(cache, only: names, wait: true)` | [`Bucket::warm`], [`Bucket::warm_all`]: a [`WarmTicket`] | an unknown name is an error |
 //! | `stream(query)` | [`Snapshot::iter`] | filters and maps are the iterator's |
 //! | hooks | [`Builder::observer`], [`Builder::key_observer`] | of what goes wrong and of misses; not of each operation, as a hit writes nothing |
 //! | `stats`, `inspect` | [`Bucket::stats`], [`Bucket::load_state`], [`Bucket::weight`] | hits are not counted, for the same reason |

@@ -64,6 +64,8 @@ counters! {
     exists_remembered,
     /// Times that the `exists` hook failed, by an error or a panic; its key was loaded all the same.
     exists_failed,
+    /// Panics of the hooks of a context; the loads were made all the same.
+    contexts_failed,
     /// Loads run again, since the bucket was reset while they ran.
     run_again,
     /// Resets that took effect.
@@ -82,6 +84,8 @@ counters! {
     refreshes,
     /// Refreshes that failed, as a whole or for some keys.
     refreshes_failed,
+    /// Keys of whose reload a refresh did not wait for the end.
+    reloads_timed_out,
     /// Datasets that were refused; each is a refresh that failed.
     datasets_refused,
     /// Values that were not stored, because the bucket was full.
@@ -94,6 +98,10 @@ counters! {
     died,
     /// Times that the check of values that may die panicked.
     alive_failed,
+    /// Runs of warmers that ended well.
+    warmer_runs,
+    /// Runs of warmers that failed, by an error or a panic.
+    warmers_failed,
     /// Dumps written.
     dumps,
     /// Dumps that could not be written, or not be loaded.

@@ -82,7 +82,7 @@ impl Bytes<'_> {
     }
 
     fn op(&mut self) -> Op {
-        match self.next() % 31 {
+        match self.next() % 32 {
             0 => Op::Set(self.key(), self.value()),
             1 => Op::SetIfAbsent(self.key(), self.value()),
             2 => {
@@ -124,7 +124,12 @@ impl Bytes<'_> {
                 _ => Mood::Well,
             }),
             29 => Op::Reset(self.next()),
-            _ => Op::FetchThroughReset(self.key(), self.said()),
+            30 => Op::FetchThroughReset(self.key(), self.said()),
+            _ => {
+                let (brings, sets) = (self.next() % 6, self.next() % 2);
+                let mut pairs = |count| (0..count).map(|_| (self.key(), self.value())).collect();
+                Op::Warm(pairs(brings), pairs(sets))
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The builder: options, and the one place where the parts are put together.
 
+mod context;
 mod dataset;
 #[cfg(feature = "dump")]
 mod dump;
@@ -10,15 +11,18 @@ mod loaders;
 mod observers;
 mod options;
 mod refresh;
+mod refresh_timeout;
 mod reset;
 mod storage;
 mod ttl;
+mod warm;
 mod weight;
 
 use std::fmt;
 use std::time::Duration;
 
 pub use self::init::Init;
+pub use self::warm::Warm;
 
 use super::Bucket;
 use super::core::Core;
@@ -26,7 +30,7 @@ use crate::clock::{Clock, Idle};
 use crate::config::{Config, Options, refuse};
 use crate::error::BuildError;
 use crate::events::{Events, KeyEvent, KeyObserver, Observer};
-use crate::load::{Ask, Exists, Loads, RefreshFilter, Source};
+use crate::load::{Ask, Context, Exists, Loads, RefreshFilter, Source};
 use crate::loader::{BulkLoader, DatasetLoader, Loader};
 use crate::refresh::control::Control;
 use crate::refresh::dataset::Fetcher;
@@ -54,6 +58,7 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `refresh_every` | never by itself |
 /// | `refresh_jitter` | 0.1 of the interval |
 /// | `refresh_retry` | none: a refresh that failed is tried again at the next interval |
+/// | `refresh_timeout` | none: a refresh waits for its loads |
 /// | `dataset_min_count`, `dataset_max_change` | none: any dataset is taken |
 /// | `ttl` | none: values never expire |
 /// | `max_weight` | none: everything is kept |
@@ -67,6 +72,7 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `alive` | none: values do not die |
 /// | `version` | 0 |
 /// | `on_reset` | none: a reset asks nobody |
+/// | `warm_limit` | none: `build` waits for required warmers |
 /// | `fold_delay` | 100 ms |
 /// | `shutdown_limit` | 5 s |
 /// | `dump`, with the feature | none: what is cached goes with the process |
@@ -98,6 +104,8 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     weigher: Option<Weigher<K, V>>,
     on_reset: Option<OnReset>,
     storage: Option<storage::Given<K, V>>,
+    warmers: warm::Warmers<K, V>,
+    context: Option<Context>,
     #[cfg(feature = "dump")]
     dump: Option<dump::DumpOptions<K, V>>,
 }
@@ -126,6 +134,8 @@ impl<K: Key, V: Value> Builder<K, V> {
             weigher: None,
             on_reset: None,
             storage: None,
+            warmers: Vec::new(),
+            context: None,
             #[cfg(feature = "dump")]
             dump: None,
         }
@@ -159,6 +169,8 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             weigher: self.weigher,
             on_reset: self.on_reset,
             storage: self.storage,
+            warmers: self.warmers,
+            context: self.context,
             #[cfg(feature = "dump")]
             dump: self.dump,
         }
@@ -186,13 +198,13 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     }
 
     /// Builds the bucket and starts its threads: the refresher, the loader threads where there is a
-    /// loader, one for the dataset loader, one for the observer and one for the storage where they are given.
+    /// loader, one for the dataset loader, the storage, each warmer and each observer where they are given.
     ///
     /// # Errors
     ///
     /// [`BuildError`], naming the option whose value makes no sense, or the thread that could not be
-    /// started; [`Stopped`](BuildError::Stopped) if [`init`](Self::init) says so. Threads that were started already
-    /// are ended again.
+    /// started; [`Stopped`](BuildError::Stopped) if [`init`](Self::init) says so; [`NotWarm`](BuildError::NotWarm) if a
+    /// required [warmer](Self::warmer) has failed. Threads that were started already are ended again.
     pub fn build(self) -> Result<Bucket<K, V, S>, BuildError> {
         let is_dumped = self.is_dumped();
         if self.name.is_empty() {
@@ -223,6 +235,8 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         let set = (!self.validators.is_empty(), &*self.derivers);
         dataset::check(&config, set, self.dataset_loader.is_some())?;
         exists::check(&config, self.exists.is_some(), &source)?;
+        refresh_timeout::check(&config, self.dataset_loader.is_some(), &source)?;
+        warm::check(&config, &self.warmers)?;
         let key_events = observers::key_events(self.key_observer, self.key_events)?;
         let clock = self.clock;
         let stats = Arc::new(Counters::default());
@@ -294,6 +308,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             loads
                 .asking(exists)
                 .filtered(self.refresh_filter)
+                .within(self.context)
                 .observed(key_events),
         );
         let control = Arc::new(Control::new(Arc::clone(store.bell())));
@@ -325,6 +340,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         #[cfg(feature = "dump")]
         let core = core.dumped_by(dumper);
         core.start(refresher, lacks)?;
+        let core = core.warm_up(self.warmers)?;
         Ok(Bucket::from_core(core))
     }
 }

@@ -13,6 +13,7 @@ use crate::refresh::dataset::Fetcher;
 #[cfg(feature = "dump")]
 use crate::refresh::dumps::Dumper;
 use crate::refresh::saves::Saver;
+use crate::refresh::warm::Runs;
 use crate::refresh::{OnReset, Resets};
 use crate::stats::Counters;
 use crate::store::{Content, Store};
@@ -31,6 +32,8 @@ pub(super) struct Core<K: Key, V: Value, S: HashBuilder> {
     pub(super) config: Config,
     pub(super) threads: Threads,
     pub(super) resets: Resets,
+    /// The runs of each warmer.
+    pub(super) warmers: Vec<Arc<Runs>>,
     #[cfg(feature = "dump")]
     pub(super) dumper: Option<Arc<Dumper<K, V>>>,
     pub(super) saver: Option<Arc<Saver<K, V>>>,
@@ -67,6 +70,7 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
             config,
             threads,
             resets: Resets::new(None),
+            warmers: Vec::new(),
             #[cfg(feature = "dump")]
             dumper: None,
             saver: None,
@@ -182,6 +186,9 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
         if first {
             if let Some(fetcher) = &self.fetcher {
                 fetcher.stop();
+            }
+            for warmer in &self.warmers {
+                warmer.stop();
             }
             self.loads.close();
             if let Some(keys) = self.loads.key_events() {

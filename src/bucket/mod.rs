@@ -16,6 +16,7 @@ mod switch;
 mod threads;
 mod ticket;
 mod update;
+mod warm;
 mod weight;
 
 use std::borrow::Borrow;
@@ -31,13 +32,14 @@ use crate::store::{Content, IfAbsent, Store, View, inside_a_write};
 use crate::sync::{Arc, Place};
 use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 
-pub use self::builder::{Builder, Init};
+pub use self::builder::{Builder, Init, Warm};
 pub use self::call::Call;
 pub use self::derived::{Derived, Index, List};
 pub use self::expiry::Ttl;
 pub use self::reader::Reader;
 pub use self::snapshot::{Iter, Snapshot};
 pub use self::ticket::{RefreshTicket, Ticket};
+pub use self::warm::WarmTicket;
 
 /// A set of key-value data, kept in memory, stocked and fresh.
 ///
@@ -297,7 +299,6 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// [`max_stale`](Builder::max_stale). A refresh that is under way goes
     /// on, and another one follows for this call, since the first may have read the source already.
     #[doc(alias = "full_refresh")]
-    #[doc(alias = "warm")]
     pub fn refresh(&self) -> RefreshTicket {
         let reply = self.core.control.ask(|requests| &mut requests.refresh);
         RefreshTicket::new(reply, self.core.clock.clone())

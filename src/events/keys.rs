@@ -15,7 +15,7 @@ pub enum KeyEvent {
     Missed,
     /// A call did not find the key cached, and waits for a load of it that is wanted or under way already.
     Blocked,
-    /// A call did not wait any longer for a load, which goes on.
+    /// A call, or a [refresh](crate::Builder::refresh_timeout), did not wait any longer for a load, which goes on.
     TimedOut,
     /// A load of the key failed, or found no room in the queue. Once for each load, however many wait for it; not for
     /// one that the end of the bucket has ended.

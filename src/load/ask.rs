@@ -22,7 +22,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     ) -> Result<(Answers<K, V>, Option<V>), Error> {
         let mut told = None;
         let _running = Running::enter()?;
-        let answered = contained(|| match &self.source {
+        let mut load = || match &self.source {
             Source::Bulk(loader) if loader.refreshes() => self.ask_refreshing(&**loader, flights),
             Source::Bulk(loader) => {
                 let keys = keys_of(flights);
@@ -42,7 +42,8 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 Ok(answers)
             }),
             Source::None => Ok(Vec::new()),
-        });
+        };
+        let answered = self.call_within(flights, || contained(&mut load));
         let error = match answered {
             Ok(Ok(answers)) => return Ok((answers, told)),
             Ok(Err(error)) => Error::load(error),

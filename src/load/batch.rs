@@ -25,6 +25,20 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         number: u64,
         until: Option<Duration>,
     ) -> usize {
+        let carrying = self.context.as_ref().map(|_| flights.clone());
+        let failed = self.run_all(flights, number, until);
+        for flight in carrying.into_iter().flatten() {
+            flight.drop_context();
+        }
+        failed
+    }
+
+    fn run_all(
+        &self,
+        flights: Vec<Arc<Flight<K, V>>>,
+        number: u64,
+        until: Option<Duration>,
+    ) -> usize {
         let (mut failed, mut outdated) = self.run_once(flights, number);
         loop {
             let left = outdated.len();
@@ -229,13 +243,19 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     }
 
     pub(super) fn report_stale(&self, number: u64, hash: u64, key: &K) {
+        self.report_stale_as(|key, until| Failed::new(number, hash, key, until), key);
+    }
+
+    /// The same of a reload that is not over.
+    pub(super) fn report_late(&self, number: u64, hash: u64, key: &K) {
+        self.report_stale_as(|key, until| Failed::late(number, hash, key, until), key);
+    }
+
+    fn report_stale_as(&self, failed: impl FnOnce(K, Duration) -> Failed<K>, key: &K) {
         if let Some(most) = self.max_stale {
             let until = self.clock.now().saturating_add(most);
             // A key whose `Clone` panics is reported when it fails again.
-            let _ = contained(|| {
-                let failed = Failed::new(number, hash, key.clone(), until);
-                self.store.refresh_failed(failed);
-            });
+            let _ = contained(|| self.store.refresh_failed(failed(key.clone(), until)));
         }
     }
 }

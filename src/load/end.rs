@@ -140,6 +140,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         self.tell_failed(flight, &answer);
         self.take_out(flight);
         drop_contained(flight.answer(answer, &self.stats));
+        flight.drop_context();
     }
 
     /// Before it is answered: whoever goes on because of it may end the bucket, and nothing is told then.

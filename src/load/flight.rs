@@ -3,6 +3,7 @@
 use std::mem::needs_drop;
 use std::time::Duration;
 
+use super::context::Carried;
 use super::promise::{Promise, Woken};
 use super::runner::Awaited;
 use crate::contain::drop_contained;
@@ -99,10 +100,12 @@ pub(crate) struct Flight<K, V> {
     /// How many have joined, or [`SETTLED`] and more.
     joined: AtomicU64,
     promise: Promise<Answer<V>>,
+    /// What its leader had about it, if anybody has asked.
+    pub(super) context: Option<Carried>,
 }
 
 impl<K, V> Flight<K, V> {
-    pub(crate) fn new(hash: u64, key: K, plan: &Plan) -> Arc<Self> {
+    pub(super) fn new(hash: u64, key: K, plan: &Plan, context: Option<Carried>) -> Arc<Self> {
         Arc::new(Self {
             key: Hashed::new(hash, key),
             number: AtomicU64::new(0),
@@ -115,6 +118,7 @@ impl<K, V> Flight<K, V> {
             ttl: plan.keep.ttl,
             joined: AtomicU64::new(0),
             promise: Promise::new(),
+            context,
         })
     }
 
@@ -245,6 +249,7 @@ impl<K, V> Drop for Flight<K, V> {
         {
             drop_contained(answer);
         }
+        self.drop_context();
     }
 }
 

@@ -7,6 +7,7 @@ use super::Loads;
 use super::flight::{Answer, Flight, Keep, Plan};
 use super::queue::{Refused, Urgency};
 use super::runner::{self, Wait};
+use crate::contain::drop_contained;
 use crate::error::{Error, ErrorKind};
 use crate::events::KeyEvent;
 use crate::fetched::{Fetched, Origin};
@@ -99,7 +100,12 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
         // One that was there and could not be joined.
         let mut passed_over: Option<Arc<Flight<K, V>>> = None;
+        let mut context = None;
         loop {
+            // Apart from the step on the table, as it is the user's.
+            if self.context.is_some() && context.is_none() && self.leads(hash, key, &passed_over) {
+                context = self.capture(plan.runner);
+            }
             let put = self.in_flight.put_if(
                 hash,
                 key,
@@ -110,7 +116,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                             there.is_over() || passed_over == Some(std::ptr::from_ref(there))
                         })
                 },
-                || Flight::new(hash, key.to_owned(), plan),
+                || Flight::new(hash, key.to_owned(), plan, context.take()),
             );
             let flight = match put {
                 Ok(flight) => return Ok(Part::Lead(flight)),
@@ -124,10 +130,24 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 if !plan.reload && flight.wants_reload() && !flight.has_begun() && promotes {
                     self.queue.promote(&flight);
                 }
+                drop_contained(context);
                 return Ok(Part::Join(flight));
             }
             passed_over = Some(flight);
         }
+    }
+
+    /// Whether who wants a key now would lead a flight of it.
+    fn leads<Q>(&self, hash: u64, key: &Q, passed_over: &Option<Arc<Flight<K, V>>>) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let there = self.in_flight.get(hash, key);
+        there.is_none_or(|there| {
+            let passed_over = passed_over.as_ref();
+            there.is_over() || passed_over.is_some_and(|flight| Arc::ptr_eq(flight, &there))
+        })
     }
 
     /// Whether a flight may answer somebody who missed the key in `view`: not if the key was changed,

@@ -7,18 +7,21 @@
 mod again;
 mod ask;
 mod batch;
+mod context;
 mod end;
 mod exists;
 mod flight;
 mod haste;
 mod join;
 mod keep;
+mod late;
 mod own;
 mod promise;
 mod queue;
 mod request;
 mod runner;
 mod sweep;
+mod warm;
 mod worker;
 
 use std::time::Duration;
@@ -37,9 +40,10 @@ use self::flight::Answer;
 use self::haste::Haste;
 use self::queue::Queue;
 
+pub(crate) use self::context::Context;
 pub(crate) use self::exists::{Ask, Exists};
 pub(crate) use self::flight::{Flight, Keep};
-pub(crate) use self::promise::Promise;
+pub(crate) use self::promise::{Promise, Woken};
 pub(crate) use self::request::Requested;
 pub(crate) use self::runner::Running;
 pub(crate) use self::sweep::{Sweep, Swept};
@@ -72,6 +76,10 @@ pub(crate) struct Loads<K: Key, V: Value, S: HashBuilder> {
     max_stale: Option<Duration>,
     /// Has the last word on what a reload brings.
     refresh_filter: Option<RefreshFilter<K, V>>,
+    /// How long a refresh waits for a batch, if that has an end.
+    refresh_timeout: Option<Duration>,
+    /// Around the calls of the loader.
+    context: Option<Context>,
 }
 
 /// See [`Builder::refresh_filter`](crate::Builder::refresh_filter).
@@ -132,6 +140,8 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             ttl: config.ttl,
             max_stale: config.max_stale,
             refresh_filter: None,
+            refresh_timeout: config.refresh_timeout,
+            context: None,
         }
     }
 
@@ -208,7 +218,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     }
 
     /// Has loader threads reload the keys of a sweep. `false` once closed.
-    pub(crate) fn start_sweep(&self, sweep: Arc<Sweep<K>>) -> bool {
+    pub(crate) fn start_sweep(&self, sweep: Arc<Sweep<K, V>>) -> bool {
         self.queue.start_sweep(sweep)
     }
 

@@ -25,7 +25,7 @@ struct State<K, V> {
     /// Flights in here that have not begun. The deques may also hold some that have: a reload that
     /// became a miss is in both, one that a nested load took over is left where it was.
     waiting: usize,
-    sweep: Option<Arc<Sweep<K>>>,
+    sweep: Option<Arc<Sweep<K, V>>>,
     sweeping: usize,
     idle: Vec<Arc<Parker>>,
     closed: bool,
@@ -57,7 +57,7 @@ pub(crate) enum Next<K, V> {
     /// Loads these; they have begun.
     Batch(Vec<Arc<Flight<K, V>>>),
     /// Reloads a piece of the sweep.
-    Sweep(Arc<Sweep<K>>),
+    Sweep(Arc<Sweep<K, V>>),
     /// Sleeps, until woken or until this time.
     Sleep(Option<Duration>),
     /// Ends.
@@ -231,7 +231,7 @@ impl<K, V> Queue<K, V> {
     }
 
     /// Has idle loaders work on a refresh sweep.
-    pub(crate) fn start_sweep(&self, sweep: Arc<Sweep<K>>) -> bool {
+    pub(crate) fn start_sweep(&self, sweep: Arc<Sweep<K, V>>) -> bool {
         let woken = {
             let mut state = self.state.lock();
             if state.closed {
@@ -247,7 +247,7 @@ impl<K, V> Queue<K, V> {
     }
 
     /// A loader has done its piece of a sweep.
-    pub(crate) fn end_sweep_piece(&self, sweep: &Arc<Sweep<K>>) {
+    pub(crate) fn end_sweep_piece(&self, sweep: &Arc<Sweep<K, V>>) {
         let mut state = self.state.lock();
         state.sweeping -= 1;
         let same = state
@@ -256,6 +256,18 @@ impl<K, V> Queue<K, V> {
             .is_some_and(|current| Arc::ptr_eq(current, sweep));
         if same && sweep.is_exhausted() {
             state.sweep = None;
+        }
+    }
+
+    /// Nobody waits any longer for a loader that is at a piece of a sweep: another may take its place there.
+    pub(crate) fn give_up_sweep_piece(&self, sweep: &Arc<Sweep<K, V>>) {
+        if fault::planted("late_keeps_its_place") {
+            return;
+        }
+        self.end_sweep_piece(sweep);
+        let woken = std::mem::take(&mut self.state.lock().idle);
+        for parker in woken {
+            parker.unpark();
         }
     }
 

@@ -4,6 +4,7 @@ use super::Loads;
 use super::queue::Next;
 use super::request::Reloads;
 use super::runner::{self, Running};
+use super::sweep::Sweep;
 use crate::contain::{contained, drop_contained};
 use crate::sync::Parker;
 use crate::{HashBuilder, Key, Value};
@@ -36,14 +37,13 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 self.run_batch(flights, number, None);
             }
             Next::Sweep(sweep) => {
-                let keys = sweep.take(self.queue.batch_size());
-                let failed = if keys.is_empty() {
-                    None
-                } else {
-                    Some(self.reload(keys, runner))
+                let Some((piece, keys)) = sweep.take(self.queue.batch_size()) else {
+                    self.queue.end_sweep_piece(&sweep);
+                    return true;
                 };
-                self.queue.end_sweep_piece(&sweep);
-                if let Some(failed) = failed {
+                let failed = self.reload(&sweep, piece, keys, runner);
+                if sweep.end_piece(piece) {
+                    self.queue.end_sweep_piece(&sweep);
                     sweep.done_with_piece(failed);
                 }
             }
@@ -53,14 +53,17 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         true
     }
 
-    fn reload(&self, keys: Vec<K>, runner: u64) -> usize {
+    fn reload(&self, sweep: &Sweep<K, V>, piece: u64, keys: Vec<K>, runner: u64) -> usize {
         // The user's `Hash` and `Eq` run in here.
         let begun = contained(|| self.begin_reloads(&keys, runner));
         let failed = match begun {
             Ok(Reloads {
                 flights,
                 live: Some(live),
-            }) => self.run_batch(flights, live.number(), None),
+            }) => {
+                sweep.begin_piece(piece, &flights);
+                self.run_batch(flights, live.number(), None)
+            }
             Ok(_) => 0,
             Err(_) => {
                 let live = self.store.begin_load();

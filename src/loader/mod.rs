@@ -3,6 +3,7 @@
 mod closure;
 mod loaded;
 mod outcome;
+mod warmer;
 
 use crate::config::Options;
 use crate::error::BoxError;
@@ -10,6 +11,8 @@ use crate::error::BoxError;
 pub(crate) use self::closure::{BulkFn, DatasetFn, ItemsFn, LoadFn};
 pub use self::loaded::Loaded;
 pub use self::outcome::Outcome;
+pub(crate) use self::warmer::{Own, WarmFn};
+pub use self::warmer::{Warmed, Warmer, Warming};
 
 /// Loads one key.
 ///

@@ -268,8 +268,8 @@ impl Kit {
     }
 
     /// Has the loader threads reload these keys.
-    pub(super) fn sweep(&self, keys: &[u8]) -> Arc<Sweep<u8>> {
-        let sweep = Sweep::new(keys.to_vec());
+    pub(super) fn sweep(&self, keys: &[u8]) -> Arc<Sweep<u8, u64>> {
+        let sweep = Sweep::within(keys.to_vec(), None, &self.time.clock());
         assert!(self.loads.start_sweep(Arc::clone(&sweep)));
         sweep
     }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64 as Unseen, Ordering::SeqCst};
 
 use super::load_kit::{Kit, LONG, config, fresh};
 use super::support::run_model;
+use crate::config::Config;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::load::Promise;
 use crate::loader::{DatasetLoader, Outcome};
@@ -13,14 +14,18 @@ use crate::refresh::dataset::Fetcher;
 use crate::refresh::worker::Refresher;
 use crate::sync::{Arc, thread};
 
-struct Refreshed {
-    kit: Kit,
-    control: Arc<Control<u8, u64>>,
+pub(super) struct Refreshed {
+    pub(super) kit: Kit,
+    pub(super) control: Arc<Control<u8, u64>>,
     refresher: Option<thread::JoinHandle<()>>,
 }
 
 impl Refreshed {
     fn new(kit: Kit, fetcher: Option<Arc<Fetcher<u8, u64>>>) -> Self {
+        Self::with(kit, fetcher, &config())
+    }
+
+    pub(super) fn with(kit: Kit, fetcher: Option<Arc<Fetcher<u8, u64>>>, config: &Config) -> Self {
         let control = Arc::new(Control::new(Arc::clone(kit.store.bell())));
         let refresher = Refresher::new(
             Arc::clone(&kit.store),
@@ -30,7 +35,7 @@ impl Refreshed {
             Arc::clone(&kit.stats),
             Arc::clone(&kit.events),
             kit.time.clock(),
-            &config(),
+            config,
         );
         let refresher = Some(thread::spawn(move || refresher.work()));
         Self {
@@ -40,12 +45,12 @@ impl Refreshed {
         }
     }
 
-    fn wait<T: Clone>(&self, reply: &Reply<T>) -> Result<T, Error> {
+    pub(super) fn wait<T: Clone>(&self, reply: &Reply<T>) -> Result<T, Error> {
         let answer = reply.wait(&self.kit.time.clock(), LONG);
         answer.expect("time stands still").clone()
     }
 
-    fn join(&mut self) {
+    pub(super) fn join(&mut self) {
         if let Some(refresher) = self.refresher.take() {
             refresher.join().unwrap();
         }

@@ -6,6 +6,8 @@ mod conform;
 #[cfg(larder_loom)]
 mod gate;
 #[cfg(larder_loom)]
+mod late;
+#[cfg(larder_loom)]
 mod ledger;
 #[cfg(larder_loom)]
 mod load_end;
@@ -69,3 +71,5 @@ mod store_weight;
 mod store_whole;
 #[cfg(larder_loom)]
 mod support;
+#[cfg(larder_loom)]
+mod warm;

@@ -154,6 +154,12 @@ impl<V: crate::Value> Data<V> {
         self.0.install(load, self.hash(key), key, Some(value), None)
     }
 
+    /// Stores what one load brought of several keys.
+    pub(super) fn install_group<const N: usize>(&self, load: u64, pairs: [(u8, V); N]) {
+        let group = pairs.map(|(key, value)| (self.hash(key), key, Some(value).into()));
+        let _ = self.0.install_group(load, group.into());
+    }
+
     /// What the snapshot holds of a key.
     pub(super) fn folded(&self, key: u8) -> Option<V> {
         let generation = Arc::clone(&self.0.view().current);

@@ -15,6 +15,7 @@ pub(crate) mod saves;
 mod schedule;
 mod stale;
 mod validate;
+pub(crate) mod warm;
 mod whole;
 pub(crate) mod worker;
 

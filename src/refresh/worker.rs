@@ -40,7 +40,7 @@ pub(crate) struct Refresher<K: Key, V: Value, S: HashBuilder> {
     fold_delay: Duration,
     pub(super) schedule: Schedule,
     pub(super) next_refresh: Option<Duration>,
-    pub(super) refresh: Refresh<K>,
+    pub(super) refresh: Refresh<K, V>,
     /// Who has asked for a refresh that has not begun.
     pub(super) wanted: Vec<Reply<()>>,
     pub(super) dirty_since: Option<Duration>,
@@ -50,10 +50,10 @@ pub(crate) struct Refresher<K: Key, V: Value, S: HashBuilder> {
 }
 
 /// The refresh that is under way.
-pub(super) enum Refresh<K> {
+pub(super) enum Refresh<K, V> {
     None,
     Sweep {
-        sweep: Arc<Sweep<K>>,
+        sweep: Arc<Sweep<K, V>>,
         asked: Vec<Reply<()>>,
     },
     Dataset {
@@ -137,6 +137,10 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         }
         // Before the fold, which gives what was found another place.
         self.bury_dead();
+        // Before what it leaves stale is taken in, with no fold in between.
+        if let Refresh::Sweep { sweep, .. } = &self.refresh {
+            self.loads.give_up_late(sweep);
+        }
         // After a dataset that may end it, and before the fold of who asks for a snapshot of now.
         self.take_out_stale();
         self.fold_if_due(requests.publish);
@@ -254,7 +258,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
     }
 
     /// Has all keys reloaded that are cached now. `None` if there are none.
-    fn begin_sweep(&mut self) -> Option<Arc<Sweep<K>>> {
+    fn begin_sweep(&mut self) -> Option<Arc<Sweep<K, V>>> {
         let epoch = self.store.view().current.epoch;
         if self.folder.fold(&self.store) != epoch {
             Counters::add(&self.stats.publications, 1);
@@ -269,7 +273,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         if keys.is_empty() {
             return None;
         }
-        let sweep = Sweep::new(keys);
+        let sweep = self.loads.sweep_of(keys);
         let bell = self.control.bell().waker();
         // Woken at its end; the answer is looked at in the next turn.
         if !fault::planted("sweep_rings_nobody") {
@@ -350,8 +354,9 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
     fn next_deadline(&self) -> Option<Duration> {
         let refresh = match self.refresh {
             Refresh::None => self.next_refresh,
-            // It ends by itself, and rings.
-            Refresh::Sweep { .. } | Refresh::Dataset { .. } => None,
+            // It ends by itself, and rings; what is late does not.
+            Refresh::Sweep { ref sweep, .. } => sweep.next_late(),
+            Refresh::Dataset { .. } => None,
         };
         let retired = (!self.folder.retired().is_empty())
             .then(|| self.clock.now().saturating_add(SWEEP_RETIRED));

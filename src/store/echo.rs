@@ -24,7 +24,7 @@ impl Echo {
         Self(
             self.0
                 .iter()
-                .filter(|&(_, &number)| number > oldest)
+                .filter(|&(_, &number)| number >= oldest)
                 .map(|(&h, &n)| (h, n))
                 .collect(),
         )

@@ -13,6 +13,7 @@ mod echo;
 mod empty;
 pub(crate) mod fold;
 mod gate;
+mod group;
 mod idle;
 mod known;
 mod limit;

@@ -27,6 +27,16 @@ impl<K> Failed<K> {
             since: Since { number, until },
         }
     }
+
+    /// The reload with this number, which is not over when it should be. It is taken for one that began just before:
+    /// what it brings in the end is newer than that, and not stale by it.
+    pub(crate) fn late(number: u64, hash: u64, key: K, until: Duration) -> Self {
+        let before = match fault::planted("stale_by_its_own_load") {
+            true => number,
+            false => number.saturating_sub(1),
+        };
+        Self::new(before, hash, key, until)
+    }
 }
 
 /// The first refresh that failed.

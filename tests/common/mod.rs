@@ -55,6 +55,16 @@ impl<T: Send + 'static> Task<T> {
         }
     }
 
+    /// What came of it, if it has ended.
+    #[track_caller]
+    pub(crate) fn try_join(&self) -> Option<T> {
+        match self.done.try_recv() {
+            Ok(Ok(result)) => Some(result),
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(_) => None,
+        }
+    }
+
     /// Whether it has ended. Takes the result.
     pub(crate) fn ended(&self) -> bool {
         !matches!(self.done.try_recv(), Err(mpsc::TryRecvError::Empty))

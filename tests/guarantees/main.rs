@@ -30,6 +30,7 @@ mod g8;
 mod g8_retry;
 mod g8_stale;
 mod g8_stale_more;
+mod g8_timeout;
 mod g9;
 mod g9_callback;
 mod liveness;

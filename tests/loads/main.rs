@@ -14,6 +14,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod context;
 mod datasets;
 mod derived;
 mod exists;
@@ -24,3 +25,5 @@ mod pairs;
 mod reloads;
 mod switch;
 mod validators;
+mod warmers;
+mod warmers_ended;

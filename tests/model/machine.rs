@@ -12,7 +12,7 @@ use std::time::Duration;
 use larder::storage::MemoryStorage;
 use larder::{
     Bucket, Derived, ErrorKind, List, LoadState, ManualClock, Origin, Outcome, Reader, Reset,
-    Snapshot, Ttl,
+    Snapshot, Ttl, Warm,
 };
 
 /// So few keys that every operation meets the others.
@@ -43,6 +43,8 @@ pub(crate) enum Op {
     /// Of values with this many zeros at their end.
     InvalidateIf(u8),
     SetMany(Vec<(u8, u32)>),
+    /// What a warmer brings in one run, and what it sets meanwhile.
+    Warm(Vec<(u8, u32)>, Vec<(u8, u32)>),
     Invalidate(u8),
     InvalidateMany(Vec<u8>),
     Clear,
@@ -147,6 +149,9 @@ impl Source {
     }
 }
 
+/// Pairs that a warmer brings, and those that it sets.
+type Warms = (Vec<(u8, u32)>, Vec<(u8, u32)>);
+
 /// A snapshot, its epoch, and the pairs and the list that it held when it was taken.
 type Kept<S> = (Snapshot<u8, u32, S>, u64, Vec<(u8, u32)>, Option<Vec<u8>>);
 
@@ -156,6 +161,8 @@ pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
     clock: ManualClock,
     storage: MemoryStorage<u8, u32>,
     source: Arc<Mutex<Source>>,
+    /// What the warmer brings, and what it sets meanwhile.
+    warms: Arc<Mutex<Warms>>,
     shape: Shape,
     ttl: Option<Duration>,
     traits: Traits,
@@ -285,6 +292,21 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             let says = BTreeMap::new();
             Source { says, mood }.whole()
         });
+        let warms = Arc::new(Mutex::new(Warms::default()));
+        let (script, asked) = (Arc::clone(&warms), Arc::clone(&source));
+        let builder = builder.warmer(
+            "script",
+            Warm::with(move |bucket| {
+                let (brings, sets) = script.lock().unwrap().clone();
+                for (key, value) in sets {
+                    bucket.set(key, value);
+                }
+                let mood = Self::peek_at(&asked, |source| source.mood);
+                let says = BTreeMap::new();
+                Source { says, mood }.whole().map(|()| brings)
+            })
+            .required(),
+        );
         let bucket = builder.build().unwrap();
         let reader = bucket.reader();
         let cached = BTreeMap::new();
@@ -294,6 +316,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             clock,
             storage,
             source,
+            warms,
             shape,
             ttl,
             traits,
@@ -325,6 +348,32 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         }
         self.bucket.shutdown();
         self.compare_storage("at the end");
+    }
+
+    /// What a run of the warmer brings is older than what is set while it runs.
+    fn warm(&mut self, brings: &[(u8, u32)], sets: &[(u8, u32)]) {
+        // So that nothing is folded while it runs: where keys share a hash, what is set then speaks for all of them.
+        self.bucket.publish().unwrap();
+        *self.warms.lock().unwrap() = (brings.to_vec(), sets.to_vec());
+        let mood = Self::peek_at(&self.source, |source| source.mood);
+        let ended = self.bucket.warm(["script"]).unwrap().wait(LIMIT);
+        assert_eq!(ended.is_ok(), mood == Mood::Well || !self.caching);
+        if !self.caching {
+            // Then it is not run.
+            return;
+        }
+        for (key, value) in sets {
+            self.change(*key, Some(*value));
+        }
+        if mood != Mood::Well {
+            return;
+        }
+        for (key, value) in brings {
+            let is_newer = sets.iter().any(|(set, _)| set == key);
+            if !is_newer && !self.is_dead(*value) {
+                self.change(*key, Some(*value));
+            }
+        }
     }
 
     fn apply(&mut self, op: &Op) {
@@ -404,6 +453,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                     self.change(*key, Some(*value));
                 }
             }
+            Op::Warm(brings, sets) => self.warm(brings, sets),
             Op::Invalidate(key) => {
                 self.bucket.invalidate(key);
                 self.change(*key, None);

@@ -61,6 +61,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => key().prop_map(Op::Take),
         1 => (0..4_u8).prop_map(Op::InvalidateIf),
         2 => vec((key(), any::<u32>()), 0..6).prop_map(Op::SetMany),
+        2 => (vec((key(), any::<u32>()), 0..6), vec((key(), any::<u32>()), 0..2))
+            .prop_map(|(brings, sets)| Op::Warm(brings, sets)),
         2 => key().prop_map(Op::Invalidate),
         1 => keys().prop_map(Op::InvalidateMany),
         1 => Just(Op::Clear),

@@ -92,7 +92,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// its key, by a refresh or by [`request_load`](crate::Bucket::request_load), or a dataset that could not be
     /// had. More failures do not prolong it. Anything that changes the key in between ends it: a refresh,
     /// a write, a load. A loader that answers with [`Outcome::Ignore`] neither begins nor ends it, and
-    /// one that hangs has not failed before it returns.
+    /// one that hangs has not failed before it returns, or before a [`refresh_timeout`](Self::refresh_timeout).
     ///
     /// One tick before the end of the time the value is served; at the end it is taken out, so that
     /// [`peek`](crate::Bucket::peek) misses and [`get`](crate::Bucket::get) loads. The refresher does so, by itself, as
