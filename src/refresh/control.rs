@@ -24,6 +24,8 @@ pub(crate) struct Requests<K, V> {
     pub(crate) switch: Switch,
     pub(crate) reset: ResetTo,
     pub(crate) refresh: Vec<Reply<()>>,
+    /// Answered as soon as a turn begins, for who waits for the end of one.
+    pub(crate) turn: Vec<Reply<()>>,
     /// A dataset that has been fetched, or why not, and the number of the fetch.
     pub(crate) dataset: Option<(u64, Fetched<K, V>)>,
     pub(crate) stop: bool,
@@ -54,6 +56,7 @@ impl<K, V> Default for Requests<K, V> {
             switch: Switch::default(),
             reset: ResetTo::default(),
             refresh: Vec::new(),
+            turn: Vec::new(),
             dataset: None,
             stop: false,
         }

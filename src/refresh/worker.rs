@@ -123,6 +123,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             self.stop(requests);
             return false;
         }
+        answer_all(requests.turn, &Ok(()));
         self.reset(requests.reset);
         self.clear(requests.clear);
         self.switch(requests.switch);
@@ -373,7 +374,8 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         if fault::planted("stop_forgets_refresh") {
             return;
         }
-        for asked in [refresh, requests.refresh, std::mem::take(&mut self.wanted)] {
+        let wanted = std::mem::take(&mut self.wanted);
+        for asked in [refresh, requests.refresh, requests.turn, wanted] {
             answer_all(asked, &Err(Error::closed()));
         }
         let _ = self.contained(|this| this.folder.sweep_all(&this.store));

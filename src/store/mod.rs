@@ -21,6 +21,7 @@ mod many;
 mod number;
 mod overlay;
 mod retired;
+mod seen;
 mod settle;
 mod since;
 mod stale;
@@ -40,7 +41,7 @@ use self::number::Numbers;
 use self::overlay::Overlay;
 
 pub(crate) use self::budget::{Limits, Weigher};
-pub(crate) use self::conditional::{IfAbsent, Installed};
+pub(crate) use self::conditional::{IfAbsent, Installed, Retimed};
 pub(crate) use self::derived::{Built, Derivations, Made};
 pub(crate) use self::gate::inside as inside_a_write;
 use self::limit::recency;

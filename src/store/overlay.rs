@@ -92,12 +92,6 @@ impl<V> Write<V> {
         self.number.load(order::COUNT)
     }
 
-    /// Its number, and whether it brings a value: no other write of the key has both, but the same with another time.
-    pub(crate) fn identity(&self) -> (u64, bool) {
-        let is_value = self.content.value.is_some() || fault::planted("identity_without_kind");
-        (self.number(), is_value)
-    }
-
     /// Gives this write, which is not in the overlay yet, a number above that of the one in its place.
     fn number_after(&self, current: &Self, draw: impl FnOnce() -> u64) {
         if self.number() < current.number() && !fault::planted("put_ignores_numbers") {

@@ -19,6 +19,7 @@ mod g10_evict;
 mod g10_together;
 mod g11;
 mod g11_idle;
+mod g11_times;
 mod g13;
 mod g2;
 mod g3;
