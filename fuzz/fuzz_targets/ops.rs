@@ -20,7 +20,7 @@ mod replay;
 use bytes::Bytes;
 use std::time::Duration;
 
-use machine::{KEYS, Machine, Mood, Op, Said, Shape, Traits};
+use machine::{Change, KEYS, Machine, Mood, Op, Said, Shape, Traits};
 
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -81,8 +81,17 @@ impl Bytes<'_> {
         }
     }
 
+    fn change(&mut self) -> Change {
+        match self.next() % 4 {
+            0 => Change::Keep,
+            1 => Change::Remove,
+            2 => Change::SetWithTtl(self.value(), self.ttl()),
+            _ => Change::Set(self.value()),
+        }
+    }
+
     fn op(&mut self) -> Op {
-        match self.next() % 31 {
+        match self.next() % 32 {
             0 => Op::Set(self.key(), self.value()),
             1 => Op::SetIfAbsent(self.key(), self.value()),
             2 => {
@@ -124,6 +133,10 @@ impl Bytes<'_> {
                 _ => Mood::Well,
             }),
             29 => Op::Reset(self.next()),
+            30 => {
+                let count = self.next() % 6;
+                Op::Step((0..count).map(|_| (self.key(), self.change())).collect())
+            }
             _ => Op::FetchThroughReset(self.key(), self.said()),
         }
     }

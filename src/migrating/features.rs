@@ -53,7 +53,7 @@
 //! | eviction of what was not read | yes: [`WhenFull::Evict`]; the one policy | `tests/guarantees/g10_evict.rs::g10_the_longest_untouched_goes_first`, `tests/guarantees/g10_evict.rs::g10_the_expired_go_before_anybody_is_evicted` |
 //! | many writes, all or nothing | yes: [`Bucket::set_many`], in every snapshot | `tests/guarantees/g5.rs::g5_a_group_is_in_a_snapshot_whole_or_not_at_all` |
 //! | update, count, take, in one step | yes: [`Bucket::update`], [`Bucket::take`] | `tests/guarantees/g4.rs::g4_no_update_is_lost` |
-//! | transactions over several keys | no: a key cannot be locked here; [`Bucket::update`] is one step of one key, [`Bucket::set_many`] one of many writes | |
+//! | transactions over several keys | yes: [`Bucket::update_many`], which locks nothing and is asked again if a key was changed | `tests/guarantees/g4_steps.rs::g4_what_is_moved_in_steps_is_neither_lost_nor_made`, `tests/guarantees/g4_steps.rs::g4_a_step_may_fetch_its_keys_and_be_made_by_their_loader` |
 //! | reset to a version | yes: [`Bucket::reset`] | `tests/guarantees/g9.rs::g9_only_a_higher_version_resets`, `tests/guarantees/g9.rs::g9_whoever_waits_is_carried_over` |
 //! | callback of a reset | yes: [`Builder::on_reset`] | `tests/guarantees/g9_callback.rs::g9_the_callback_runs_once_and_before_anything_is_gone`, `tests/guarantees/g9_callback.rs::g9_a_callback_that_fails_refuses_the_reset` |
 //! | dataset of items by their id | yes, in memory: [`Builder::dataset`] | `tests/loads/datasets.rs::items_are_kept_by_their_id_and_of_two_with_one_the_last_counts` |

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::control::{Control, Fetched, Reply, Requests};
 use super::dataset::Fetcher;
+use super::joints::close_joints;
 use super::schedule::{Schedule, quiet_fold_due};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -124,6 +125,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             return false;
         }
         answer_all(requests.turn, &Ok(()));
+        self.join(requests.joints);
         self.reset(requests.reset);
         self.clear(requests.clear);
         self.switch(requests.switch);
@@ -371,6 +373,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         answer_all(requests.clear, &closed());
         answer_all(requests.switch.asked, &closed());
         answer_all(requests.reset.asked, &closed());
+        close_joints(requests.joints);
         if fault::planted("stop_forgets_refresh") {
             return;
         }

@@ -53,7 +53,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         content: Content<V>,
     ) -> Result<(), IfAbsent<V>> {
         let mut pressed = Nudge::None;
-        let nudge = self.inside(|view| {
+        let nudge = self.inside_for(hash, |view| {
             if !view.caching && !fault::planted("decides_while_off") {
                 return Ok(Nudge::None);
             }
@@ -142,7 +142,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// [`write_if_absent`](Self::write_if_absent) does.
     pub(crate) fn retime(&self, hash: u64, key: &K, expires: Deadline) -> Retimed {
         let mut is_early = false;
-        let nudge = self.inside(|view| {
+        let nudge = self.inside_for(hash, |view| {
             wait_sealed(view);
             let (now, idle) = (self.times.clock.coarse(), self.times.idle);
             loop {
@@ -246,7 +246,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             let mut changed = change(held.get(hash, key), expires, weight)?;
             // Outlives the gate.
             let mut refused = None;
-            let nudge = self.inside(|view| {
+            let nudge = self.inside_for(hash, |view| {
                 if !view.caching && !fault::planted("decides_while_off") {
                     return Some(Nudge::None);
                 }
@@ -299,7 +299,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         // Outlives the gate.
         let (mut refused, mut is_refused) = (None, false);
         let mut pressed = Nudge::None;
-        let nudge = self.inside(|view| {
+        let nudge = self.inside_for(hash, |view| {
             if !view.caching && !fault::planted("loads_while_off") {
                 return Err(Installed::Off);
             }

@@ -330,7 +330,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// It is the same write once more without its value, so it keeps its number, as
     /// [`retime`](Self::retime) does: a load that began before may still bring the next value.
     pub(super) fn bury_seen(&self, hash: u64, key: &K, seen: Seen) -> Buried {
-        let buried = self.inside(|view| {
+        let buried = self.inside_for(hash, |view| {
             wait_sealed(view);
             let newer = fault::planted("buries_what_is_newer");
             if Seen::of(view, hash, key) != seen && !newer {

@@ -1,5 +1,7 @@
 //! The overlay: what was written since the snapshot.
 
+mod prepared;
+
 use std::borrow::Borrow;
 
 use super::budget::Purse;

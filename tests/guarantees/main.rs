@@ -24,6 +24,7 @@ mod g13;
 mod g2;
 mod g3;
 mod g4;
+mod g4_steps;
 mod g5;
 mod g6;
 mod g7;
