@@ -37,7 +37,7 @@
 //! | events of keys | yes: [`Builder::key_observer`], on its own thread, which may send to a channel | `tests/guarantees/g13.rs::g13_what_happens_to_a_key_is_told_with_the_key` |
 //! | pluggable storage | no: reads are what they are because of how the table is built | |
 //! | values that die | yes: [`Builder::alive`] | `tests/guarantees/liveness.rs::liveness_a_dead_value_is_a_miss_and_loaded_anew`, `tests/guarantees/liveness.rs::liveness_what_a_read_finds_dead_leaves_the_memory` |
-//! | values computed by each read | no: cache a closure, and call it in [`Bucket::with`] | |
+//! | values computed by each read | yes: a closure is a value, called in [`Bucket::with`] or by [`Reader::get`] | `tests/loads/commands.rs::a_closure_that_is_cached_is_called_by_each_read` |
 //! | periodic refresh of all keys | partly: [`Builder::refresh_every`], batch by batch; no limit of time for a key, as a loader that hangs cannot be stopped | `tests/guarantees/g8.rs::g8_the_interval_runs_from_the_end_of_the_last_refresh`, `tests/guarantees/g8.rs::g8_a_refresh_by_key_takes_what_it_gets_and_keeps_the_rest`, `tests/guarantees/g8.rs::g8_jitter_only_delays_and_differs_from_time_to_time` |
 //! | filter of what a refresh stores | yes: [`Builder::refresh_filter`] | `tests/loads/reloads.rs::the_filter_has_the_last_word_on_reloads_and_on_nothing_else` |
 //! | start with seeds, or not at all | yes: [`Builder::init`] | `src/bucket/builder/init.rs::the_four_answers_and_a_panic`, `src/bucket/builder/init.rs::stop_keeps_it_from_being_built`, `src/bucket/dump/tests.rs::g12_what_init_brings_is_dumped_and_not_asked_for_again` |
@@ -64,7 +64,7 @@
 //! | counters | partly: [`Bucket::stats`]; hits are not counted, as a hit writes nothing, and load times are not measured | `tests/guarantees/g13.rs::g13_what_fails_is_counted_and_reported` |
 //! | hooks | partly: [`Builder::observer`] is told after the fact, from a bounded queue; nothing is called before an operation, nor for a hit | `tests/faults/observers.rs::an_observer_that_blocks_holds_up_nobody`, `tests/faults/observers.rs::an_observer_that_panics_is_told_of_the_next_event_all_the_same` |
 //! | streams and queries | partly: [`Snapshot::iter`] with the iterator's own filters; no language of queries | `tests/guarantees/g5.rs::g5_a_snapshot_never_changes` |
-//! | custom commands | no: a closure over [`Bucket::with`] or [`Bucket::update`] is one | |
+//! | custom commands | yes: closures over [`Bucket::with`], [`Bucket::update`] and [`Bucket::update_many`] | `tests/loads/commands.rs::commands_that_read_and_that_write_are_closures` |
 //! | inspection | partly: [`Bucket::load_state`], [`Bucket::ttl`], [`Bucket::weight`], [`Bucket::stats`]; not the bytes that are used, nor when the last fold was | `tests/guarantees/g13.rs::g13_tables_that_somebody_still_holds_are_counted`, `tests/guarantees/g10.rs::g10_what_is_weighed_is_what_is_cached` |
 //! | threads that survive what they run | yes | `tests/guarantees/g6.rs::g6_a_loader_that_panics_loses_no_thread`, `tests/faults/panics.rs::a_fold_that_panics_is_reported_and_tried_again_and_loses_nothing` |
 //! | options in layers | yes: [`Loader::config`], [`Builder`], [`Builder::configure`] | `tests/loads/layers.rs::layer_3_the_builder_wins_over_the_loader_whichever_comes_first`, `tests/loads/layers.rs::layer_4_a_function_of_the_result_comes_last` |
