@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Closed,
     /// The loader brought a value that is dead, as [`Builder::alive`](crate::Builder::alive) has it.
     Dead,
+    /// The bucket has no room for what [`Bucket::update_many`](crate::Bucket::update_many) was to write.
+    Full,
     /// The loader returned an error: see [`source`](StdError::source).
     Load,
     /// The bucket has no loader for what was asked.

@@ -44,7 +44,7 @@
 //! | refuse a dataset that cannot be right | [`Builder::validate_dataset`]: a [`Dataset`]; [`Builder::dataset_min_count`], [`Builder::dataset_max_change`] |
 //! | keep it fresh | [`Builder::refresh_every`], [`Builder::refresh_retry`], [`Builder::refresh_timeout`], [`Builder::max_stale`], [`Builder::refresh_filter`]; now: [`Bucket::refresh`], a [`RefreshTicket`] |
 //! | write | [`Bucket::set`], [`Bucket::set_many`], [`Bucket::try_set`] |
-//! | write what depends on what is there | [`Bucket::update`], [`Bucket::set_if_absent`], [`Bucket::take`] |
+//! | write what depends on what is there | [`Bucket::update`], [`Bucket::set_if_absent`], [`Bucket::take`]; of several keys in one step: [`Bucket::update_many`], a [`Step`] |
 //! | remove | [`Bucket::invalidate`], [`Bucket::invalidate_many`], [`Bucket::invalidate_if`], [`Bucket::clear`] |
 //! | follow a source that changes as a whole | [`Bucket::reset`]: a [`Reset`]; [`Builder::on_reset`], [`Bucket::version`] |
 //! | have values expire | [`Builder::ttl`], [`Builder::time_to_idle`], [`Bucket::set_with_ttl`], [`Bucket::expire_in`], [`Bucket::ttl`]: a [`Ttl`] |
@@ -99,7 +99,7 @@ mod table;
 use std::hash::{BuildHasher, Hash};
 
 pub use bucket::{
-    Bucket, Builder, Call, Derived, Index, Init, Iter, List, Reader, RefreshTicket, Snapshot,
+    Bucket, Builder, Call, Derived, Index, Init, Iter, List, Reader, RefreshTicket, Snapshot, Step,
     Ticket, Ttl, Warm, WarmTicket,
 };
 pub use clock::{Clock, ManualClock};

@@ -213,6 +213,8 @@
 //! | `put`, `put_many`, with `expire:` | [`Bucket::set`], [`Bucket::set_many`], [`Bucket::set_with_ttl`], [`Bucket::set_many_with_ttl`] | |
 //! | `get(key)`, `exists?(key)` | [`Bucket::peek`], [`Bucket::contains`] | our `get` loads |
 //! | `update`, `get_and_update`, `incr`, `decr` | [`Bucket::update`] | the time that is left stays |
+//! | `transaction`, `execute` | [`Bucket::update_many`] | no key is locked: what was said is asked for again if one was changed; all or nothing |
+//! | `invoke`, custom commands | [`Bucket::with`], [`Bucket::update`] | closures, which need not be named before |
 //! | `take`, `del`, `clear` | [`Bucket::take`], [`Bucket::invalidate`], [`Bucket::clear`] | our `reset` is another thing |
 //! | `expire`, `persist`, `refresh`, `ttl` | [`Bucket::expire_in`], [`Bucket::persist`], [`Bucket::touch`], [`Bucket::ttl`] | [`Ttl`] tells "for ever" from "not there"; no `expire_at`, no `touch` of theirs |
 //! | `size`, `keys`, `empty?` | [`Bucket::len`], [`Bucket::keys`], [`Bucket::is_empty`] | never what has expired |
@@ -226,8 +228,7 @@
 //! | `stats`, `inspect` | [`Bucket::stats`], [`Bucket::load_state`], [`Bucket::weight`] | hits are not counted, for the same reason |
 //! | `compressed` | [`compress_dump`](Builder#method.compress_dump) | of the dump only |
 //!
-//! Not in this version: `transaction` and `execute` ([`Bucket::update`] is one step of one key, [`Bucket::set_many`] one
-//! of many writes); `invoke` and custom commands (closures do); `ordered`; routers and nodes; calls that a task awaits.
+//! Not in this version: `ordered`; routers and nodes; calls that a task awaits.
 
 #[cfg(doc)]
 use super::*;

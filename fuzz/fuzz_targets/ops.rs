@@ -20,7 +20,7 @@ mod replay;
 use bytes::Bytes;
 use std::time::Duration;
 
-use machine::{KEYS, Machine, Mood, Op, Said, Shape, Traits};
+use machine::{Change, KEYS, Machine, Mood, Op, Said, Shape, Traits};
 
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -81,8 +81,17 @@ impl Bytes<'_> {
         }
     }
 
+    fn change(&mut self) -> Change {
+        match self.next() % 4 {
+            0 => Change::Keep,
+            1 => Change::Remove,
+            2 => Change::SetWithTtl(self.value(), self.ttl()),
+            _ => Change::Set(self.value()),
+        }
+    }
+
     fn op(&mut self) -> Op {
-        match self.next() % 32 {
+        match self.next() % 33 {
             0 => Op::Set(self.key(), self.value()),
             1 => Op::SetIfAbsent(self.key(), self.value()),
             2 => {
@@ -125,6 +134,10 @@ impl Bytes<'_> {
             }),
             29 => Op::Reset(self.next()),
             30 => Op::FetchThroughReset(self.key(), self.said()),
+            31 => {
+                let count = self.next() % 6;
+                Op::Step((0..count).map(|_| (self.key(), self.change())).collect())
+            }
             _ => {
                 let (brings, sets) = (self.next() % 6, self.next() % 2);
                 let mut pairs = |count| (0..count).map(|_| (self.key(), self.value())).collect();

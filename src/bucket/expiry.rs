@@ -8,7 +8,7 @@ use super::Bucket;
 use super::core::Core;
 use crate::clock::Deadline;
 use crate::error::Error;
-use crate::store::{Content, inside_a_write};
+use crate::store::{Content, Retimed, inside_a_write};
 use crate::{HashBuilder, Key, Value};
 
 /// How long a value will live. See [`Bucket::ttl`].
@@ -90,11 +90,14 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     ///
     /// # Errors
     ///
-    /// `Reentrant` in the middle of a write (see [`Bucket`]).
+    /// In each case the time is what it was. `Reentrant` in the middle of a write (see [`Bucket`]). Where it has to wait
+    /// for the refresher: `Timeout` if that takes longer than the wait limit, `Closed` after a shutdown.
     ///
     /// # Blocking
     ///
-    /// As [`set_if_absent`](Self::set_if_absent).
+    /// As [`set_if_absent`](Self::set_if_absent). In the moment in which a [dataset](super::Builder::load_all) is
+    /// published, or what is [too stale](super::Builder::max_stale) taken out, it waits for that: only then is it known
+    /// which value the key has.
     #[doc(alias = "expire")]
     pub fn expire_in<Q>(&self, key: &Q, ttl: Duration) -> Result<bool, Error>
     where
@@ -140,11 +143,30 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
             return Err(Error::reentrant());
         }
         let store = &self.core.store;
-        // The check is not run in the middle of a write.
-        if store.is_guarded() && !self.contains(key) {
-            return Ok(false);
+        let (hash, owned) = (store.hash(key), key.to_owned());
+        let deadline = self.core.loads.deadline(self.core.config.wait_limit);
+        loop {
+            // The check is not run in the middle of a write.
+            if store.is_guarded() && !self.contains(key) {
+                return Ok(false);
+            }
+            match store.retime(hash, &owned, expires) {
+                Retimed::Yes => return Ok(true),
+                Retimed::Absent => return Ok(false),
+                // The refresher is in the middle of what is not published yet. Its next turn is after that.
+                Retimed::NotYet => self.await_turn(deadline)?,
+            }
         }
-        Ok(store.retime(store.hash(key), &key.to_owned(), expires))
+    }
+
+    /// Waits for the refresher to begin a turn.
+    fn await_turn(&self, deadline: Duration) -> Result<(), Error> {
+        if self.core.is_refresher() {
+            return Err(Error::reentrant());
+        }
+        let reply = self.core.control.ask(|requests| &mut requests.turn);
+        let turn = reply.wait(&self.core.clock, deadline);
+        turn.cloned().unwrap_or_else(|| Err(Error::timeout()))
     }
 
     pub(super) fn write_many(&self, pairs: impl IntoIterator<Item = (K, V)>, expires: Deadline) {

@@ -25,7 +25,7 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
         }
         let mut there = None;
         // An update asks the check with nothing held; what writes if nothing is there would ask in the middle of a write.
-        let written = self.store.update(u64::MAX, hash, &key, |current, _, _| {
+        let written = self.store.update_or_leave(hash, &key, |current, _, _| {
             there = current.cloned();
             there.is_none().then(|| content.clone())
         });

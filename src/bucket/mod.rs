@@ -11,6 +11,7 @@ mod liveness;
 mod reader;
 mod reset;
 mod snapshot;
+mod step;
 mod storage;
 mod switch;
 mod threads;
@@ -38,6 +39,7 @@ pub use self::derived::{Derived, Index, List};
 pub use self::expiry::Ttl;
 pub use self::reader::Reader;
 pub use self::snapshot::{Iter, Snapshot};
+pub use self::step::Step;
 pub use self::ticket::{RefreshTicket, Ticket};
 pub use self::warm::WarmTicket;
 
@@ -77,7 +79,7 @@ pub use self::warm::WarmTicket;
 /// `Eq` of a key, and `Clone` and `Drop` of a value that [`set_if_absent`](Self::set_if_absent) or a load
 /// finds or brings in vain, may run in the middle of a write. There, reads and plain writes work. What may
 /// have to wait (a miss, [`set_if_absent`](
-/// Self::set_if_absent), [`publish`](Self::publish), [`clear`](Self::clear), [`reset`](Self::reset)) is refused with
+/// Self::set_if_absent), [`update_many`](Self::update_many), [`publish`](Self::publish), [`clear`](Self::clear), [`reset`](Self::reset)) is refused with
 /// an error of kind [`Reentrant`](crate::ErrorKind::Reentrant).
 ///
 /// # Examples

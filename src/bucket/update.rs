@@ -30,6 +30,24 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// A command with a result of its own leaves it in a variable. What counts is the last time that `change` ran.
+    ///
+    /// ```
+    /// let lists = larder::Bucket::<String, Vec<u32>>::builder("lists").build()?;
+    /// lists.set("odd".into(), vec![1, 3]);
+    /// let mut popped = None;
+    /// lists.update("odd", |list| {
+    ///     popped = None;
+    ///     let mut list = list?.clone();
+    ///     popped = list.pop();
+    ///     Some(list)
+    /// })?;
+    /// assert_eq!((popped, lists.peek("odd")), (Some(3), Some(vec![1])));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// For several keys in one step there is [`update_many`](Self::update_many).
+    ///
     /// # Errors
     ///
     /// `Reentrant` in the middle of a write (see [`Bucket`]).
@@ -42,6 +60,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     ///
     /// As [`set_if_absent`](Self::set_if_absent).
     #[doc(alias = "get_and_update")]
+    #[doc(alias = "invoke")]
     #[doc(alias = "compute")]
     pub fn update<Q>(
         &self,

@@ -5,6 +5,7 @@
 //! dropped as a whole. DESIGN.md, "The ledger".
 
 mod arena;
+mod prepared;
 #[cfg(all(test, not(larder_loom), not(larder_shuttle)))]
 mod tests;
 
@@ -133,13 +134,24 @@ impl<K: Eq, T> Ledger<K, T> {
     ) -> Result<&T, Option<&T>> {
         // At once: a key that panics in its own drop must not do so on the way out of here.
         let key = Hashed::new(hash, key);
-        let mut place = self.place(hash, key.key());
+        let place = self.place(hash, key.key());
         if !allow(place.item(), &item) {
             return Err(place.item());
         }
         // Where it is not put after all it stays behind, found by nobody, until everything is dropped.
         let (index, entry) = self.entries.append(Entry { key, item });
-        let mine = spread(hash) & TAG | (index as u64 + 1);
+        self.link(place, index, entry, allow)
+    }
+
+    /// Has an entry found in the place of what is there, if `allow` goes on to say so after each that comes between.
+    fn link<'a>(
+        &'a self,
+        mut place: Place<'a, K, T>,
+        index: usize,
+        entry: &'a Entry<K, T>,
+        mut allow: impl FnMut(Option<&T>, &T) -> bool,
+    ) -> Result<&'a T, Option<&'a T>> {
+        let mine = spread(entry.key.hash) & TAG | (index as u64 + 1);
         loop {
             let put = place.word.compare_exchange(
                 place.seen,
@@ -156,7 +168,7 @@ impl<K: Eq, T> Ledger<K, T> {
                 }
                 Err(now) if fault::planted("puts_over_another") => place.seen = now,
                 // It may have become another key's.
-                Err(_) => place = self.place(hash, entry.key.key()),
+                Err(_) => place = self.place(entry.key.hash, entry.key.key()),
             }
             if !allow(place.item(), &entry.item) {
                 return Err(place.item());

@@ -52,6 +52,8 @@ mod store_derived;
 #[cfg(larder_loom)]
 mod store_expiry;
 #[cfg(larder_loom)]
+mod store_joint;
+#[cfg(larder_loom)]
 mod store_loads;
 #[cfg(larder_loom)]
 mod store_reads;

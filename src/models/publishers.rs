@@ -72,7 +72,7 @@ fn publish(data: &Data, control: &Control<u8, u8>, key: u8) {
     assert_eq!(data.folded(key), Some(key));
 }
 
-fn refresher(data: &Data, control: &Arc<Control<u8, u8>>) -> Refresher<u8, u8, Plain> {
+pub(super) fn refresher(data: &Data, control: &Arc<Control<u8, u8>>) -> Refresher<u8, u8, Plain> {
     let (config, stats, events) = (Config::default(), Arc::default(), Events::new(None));
     let clock = ManualClock::new().clock();
     let loads = Loads::new(

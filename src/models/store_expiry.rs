@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use loom::thread;
+
 use super::support::{Data, run_model, spawn, store, store_by};
 use crate::clock::{Deadline, ManualClock};
 use crate::store::fold::Folder;
-use crate::store::{Content, Found, Installed};
+use crate::store::{Content, Found, Installed, Retimed};
 use crate::sync::Arc;
 use crate::table::Table;
 
@@ -31,9 +33,33 @@ fn retime_against_set() {
         let touch = spawn(&data, move |data| data.0.retime(data.hash(1), &1, later));
         let set = spawn(&data, |data| data.set(1, 20));
         folder.fold(&data.0);
-        assert!(touch.join().unwrap());
+        assert_eq!(touch.join().unwrap(), Retimed::Yes);
         set.join().unwrap();
         assert_eq!(data.peek(1), Some(20), "the old value is back");
+    });
+}
+
+/// What was updated keeps the time that the value has by then.
+#[test]
+fn retime_against_update() {
+    run_model("retime_against_update", 50_000, || {
+        let (data, mut folder) = store([]);
+        // In the overlay, where it is the same write with another time.
+        data.set(1, 10);
+        let late = Deadline::after(data.0.clock(), Duration::from_secs(1_000_000));
+        let touch = spawn(&data, move |data| data.0.retime(data.hash(1), &1, late));
+        let update = spawn(&data, |data| {
+            data.0
+                .update(u64::MAX, data.hash(1), &1, |value, expires, _| {
+                    Some(Content::until(value.copied()? + 1, expires))
+                });
+        });
+        folder.fold(&data.0);
+        assert_eq!(touch.join().unwrap(), Retimed::Yes);
+        update.join().unwrap();
+        assert_eq!(data.peek(1), Some(11));
+        let expires = data.0.view().deadline(data.hash(1), &1);
+        assert_eq!(expires, Some(late), "the new time is lost");
     });
 }
 
@@ -91,6 +117,30 @@ fn retime_against_dataset() {
             Some(20),
             "the value from before the dataset is back"
         );
+    });
+}
+
+/// What was written since a dataset's start stays, and so does a new time of it, before or while the dataset is published.
+#[test]
+fn retime_of_what_is_kept() {
+    run_model("retime_of_what_is_kept", 570, || {
+        let (data, mut folder) = store([(1, 10)]);
+        folder.begin_dataset(&data.0);
+        data.set(1, 20);
+        folder.fold(&data.0);
+        let late = Deadline::after(data.0.clock(), Duration::from_secs(1_000_000));
+        let touch = spawn(&data, move |data| {
+            while data.0.retime(data.hash(1), &1, late) == Retimed::NotYet {
+                thread::yield_now();
+            }
+            let expires = data.0.view().deadline(data.hash(1), &1);
+            assert_eq!(expires, Some(late), "its own");
+        });
+        let table = Table::from_pairs([(1, 30)], |key| data.hash(*key));
+        folder.publish_dataset(&data.0, table);
+        touch.join().unwrap();
+        let expires = data.0.view().deadline(data.hash(1), &1);
+        assert_eq!((data.peek(1), expires), (Some(20), Some(late)));
     });
 }
 

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use loom::thread;
+
 use super::support::{Data, run_model, spawn, store};
-use crate::store::Failed;
+use crate::clock::Deadline;
 use crate::store::fold::Folder;
+use crate::store::{Failed, Retimed};
 use crate::sync::Arc;
 
 /// The time of everything here: what is stale is due at once.
@@ -155,5 +158,32 @@ fn stale_by_a_dataset_is_not_what_was_written() {
         assert_eq!(data.peek(1), Some(20));
         folder.fold(&data.0);
         assert_eq!((data.peek(1), data.peek(2)), (Some(20), None));
+    });
+}
+
+/// What was written since stays while the rest is taken out, and has the time that it is given then.
+#[test]
+fn stale_goes_and_what_stays_has_its_new_time() {
+    run_model("stale_goes_and_what_stays_has_its_new_time", 560, || {
+        let (data, mut folder) = tracked([(1, 10), (2, 2)]);
+        folder.begin_dataset(&data.0);
+        data.set(1, 20);
+        folder.fold(&data.0);
+        folder.refresh_failed(&data.0, NOW);
+        folder.forget_dataset();
+        let late = Deadline::after(data.0.clock(), Duration::from_secs(1_000_000));
+        let touch = spawn(&data, move |data| {
+            while data.0.retime(data.hash(1), &1, late) == Retimed::NotYet {
+                thread::yield_now();
+            }
+        });
+        assert!(folder.take_out_whole(&data.0, NOW).is_some());
+        touch.join().unwrap();
+        for _ in 0..2 {
+            let expires = data.0.view().deadline(data.hash(1), &1);
+            assert_eq!((data.peek(1), expires), (Some(20), Some(late)));
+            assert_eq!(data.peek(2), None);
+            folder.fold(&data.0);
+        }
     });
 }

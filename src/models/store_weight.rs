@@ -3,7 +3,7 @@
 use super::support::{Data, Plain, run_model, spawn};
 use crate::clock::Clock;
 use crate::store::fold::Folder;
-use crate::store::{Check, Installed, Limits, Store, Terms};
+use crate::store::{Check, Installed, Joined, Joint, Limits, Part, Store, Terms};
 use crate::sync::Arc;
 use crate::table::Table;
 
@@ -171,6 +171,35 @@ fn weight_of_the_dead_against_set() {
         data.set_weighed(1, 4);
         told.join().unwrap();
         assert_eq!((data.0.weight(), held(&data)), (4, 4));
+        is_exact(&data, &mut folder);
+    });
+}
+
+/// A joint write of what is heavier and what is lighter, while another replaces one of the two.
+#[test]
+fn weight_of_a_joint() {
+    run_model("weight_of_a_joint", 3_300, || {
+        let (data, mut folder) = limited([(1, 5), (2, 1)]);
+        let keys = [1, 2].map(|key| (data.hash(key), key));
+        let held_then = data.0.load_view();
+        let (seen, _) = data
+            .0
+            .look_at_once(&held_then, &keys)
+            .expect("nobody writes");
+        let parts = keys.iter().zip(seen).zip([1, 5]);
+        let parts = parts.map(|((&(hash, key), seen), value)| Part {
+            hash,
+            key,
+            seen,
+            content: Some(data.0.weighed(&key, Some(value).into())),
+        });
+        let joint = Joint::new(parts.collect());
+        let writer = spawn(&data, |data| data.set_weighed(1, 3));
+        let joined = folder.join(&data.0, vec![joint]).pop();
+        let done = matches!(joined, Some(Ok(Joined::Done)));
+        assert!(writer.join().unwrap(), "there is room for it");
+        assert_eq!(data.peek(2), Some(if done { 5 } else { 1 }));
+        assert_eq!(data.0.weight(), held(&data), "before a fold");
         is_exact(&data, &mut folder);
     });
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::load::Promise;
-use crate::store::Built;
+use crate::store::{Built, Joined, Joint};
 use crate::sync::{Arc, Mutex, Parker, fault};
 
 /// An answer that comes later.
@@ -24,6 +24,9 @@ pub(crate) struct Requests<K, V> {
     pub(crate) switch: Switch,
     pub(crate) reset: ResetTo,
     pub(crate) refresh: Vec<Reply<()>>,
+    /// Answered as soon as a turn begins, for who waits for the end of one.
+    pub(crate) turn: Vec<Reply<()>>,
+    pub(crate) joints: Vec<(Joint<K, V>, Reply<Joined>)>,
     /// A dataset that has been fetched, or why not, and the number of the fetch.
     pub(crate) dataset: Option<(u64, Fetched<K, V>)>,
     pub(crate) stop: bool,
@@ -54,6 +57,8 @@ impl<K, V> Default for Requests<K, V> {
             switch: Switch::default(),
             reset: ResetTo::default(),
             refresh: Vec::new(),
+            turn: Vec::new(),
+            joints: Vec::new(),
             dataset: None,
             stop: false,
         }
@@ -77,11 +82,25 @@ impl<K, V> Control<K, V> {
         &self,
         place: impl FnOnce(&mut Requests<K, V>) -> &mut Vec<Reply<T>>,
     ) -> Reply<T> {
+        self.ask_by(|requests, reply| place(requests).push(reply))
+    }
+
+    /// Asks for a joint write.
+    pub(crate) fn ask_joint(&self, joint: Joint<K, V>) -> Reply<Joined> {
+        // Where it is not placed it is dropped outside of the lock: it holds the user's values.
+        let mut joint = Some(joint);
+        self.ask_by(|requests, reply| {
+            let asked = joint.take().map(|joint| (joint, reply));
+            requests.joints.extend(asked);
+        })
+    }
+
+    fn ask_by<T: Clone>(&self, place: impl FnOnce(&mut Requests<K, V>, Reply<T>)) -> Reply<T> {
         let reply = Arc::new(Promise::new());
         let stopped = {
             let mut requests = self.requests.lock();
             if !requests.stop || fault::planted("asks_after_stop") {
-                place(&mut requests).push(Arc::clone(&reply));
+                place(&mut requests, Arc::clone(&reply));
             }
             requests.stop && !fault::planted("asks_after_stop")
         };

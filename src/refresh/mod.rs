@@ -9,6 +9,7 @@ pub(crate) mod dataset;
 mod derive;
 #[cfg(feature = "dump")]
 pub(crate) mod dumps;
+mod joints;
 mod liveness;
 mod reset;
 pub(crate) mod saves;

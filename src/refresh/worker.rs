@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::control::{Control, Fetched, Reply, Requests};
 use super::dataset::Fetcher;
+use super::joints::close_joints;
 use super::schedule::{Schedule, quiet_fold_due};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -129,6 +130,8 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             self.stop(requests);
             return false;
         }
+        answer_all(requests.turn, &Ok(()));
+        self.join(requests.joints);
         self.reset(requests.reset);
         self.clear(requests.clear);
         self.switch(requests.switch);
@@ -381,10 +384,12 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         answer_all(requests.clear, &closed());
         answer_all(requests.switch.asked, &closed());
         answer_all(requests.reset.asked, &closed());
+        close_joints(requests.joints);
         if fault::planted("stop_forgets_refresh") {
             return;
         }
-        for asked in [refresh, requests.refresh, std::mem::take(&mut self.wanted)] {
+        let wanted = std::mem::take(&mut self.wanted);
+        for asked in [refresh, requests.refresh, requests.turn, wanted] {
             answer_all(asked, &Err(Error::closed()));
         }
         let _ = self.contained(|this| this.folder.sweep_all(&this.store));

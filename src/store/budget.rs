@@ -302,6 +302,39 @@ impl<'a> Purse<'a> {
         paid
     }
 
+    /// What of a key's weight is still to be taken, in the same places.
+    pub(super) fn left<K: Eq, V>(
+        &self,
+        view: &View<K, V>,
+        seen: Option<&Write<V>>,
+        hash: u64,
+        key: &K,
+    ) -> u64 {
+        match seen {
+            _ if self.budget.is_none() => 0,
+            Some(write) => write.content().weight.left(),
+            None => left_below(view, hash, key),
+        }
+    }
+
+    /// Reserves what several weigh together beyond what is there and will be taken for them. What crosses the limit may
+    /// be the last of them.
+    pub(super) fn pay_beyond(
+        &mut self,
+        weights: impl Iterator<Item = u64> + Clone,
+        there: u64,
+    ) -> bool {
+        self.held += there;
+        let paid = self.pay_all(weights);
+        self.held -= there;
+        paid
+    }
+
+    /// Sees to it that so much is in hand. It is, unless an `Eq` does not agree with itself.
+    pub(super) fn make_up(&mut self, weight: u64) {
+        self.hold(weight.saturating_sub(self.held));
+    }
+
     /// Whether a fold is to make room.
     #[inline]
     pub(super) fn wants_room(&self) -> bool {
@@ -337,4 +370,16 @@ fn taken_below<K: Eq, V>(view: &View<K, V>, hash: u64, key: &K) -> u64 {
         return sealed.overlay.take_weight(write);
     }
     view.current.table.take_weight(hash, key)
+}
+
+/// What [`taken_below`] would take.
+fn left_below<K: Eq, V>(view: &View<K, V>, hash: u64, key: &K) -> u64 {
+    if let Some(next) = &view.next {
+        return next.table.weight_left(hash, key);
+    }
+    let sealed = view.sealed.as_ref();
+    match sealed.and_then(|sealed| sealed.overlay.get(hash, key)) {
+        Some(write) => write.content().weight.left(),
+        None => view.current.table.weight_left(hash, key),
+    }
 }

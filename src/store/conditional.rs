@@ -4,6 +4,7 @@ use std::hash::BuildHasher;
 
 use super::budget::Purse;
 use super::overlay::Nudge;
+use super::seen::Seen;
 use super::write::{mark, mark_but, nudge};
 use super::{Content, LiveLoad, Store, View, Write};
 use crate::clock::Deadline;
@@ -22,6 +23,24 @@ pub(crate) enum Installed {
     Refused,
 }
 
+/// What becomes of a key for whose new value there is no room.
+#[derive(Clone, Copy, PartialEq)]
+enum Unpaid {
+    Removed,
+    /// It is left alone, if it has none.
+    Left,
+}
+
+/// Whether a value has a new time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retimed {
+    Yes,
+    /// The key has no value.
+    Absent,
+    /// To be tried again once what is being made is published.
+    NotYet,
+}
+
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// Writes a value if the key has none; else returns the one that it has, or this one if there is no room for it.
     ///
@@ -34,7 +53,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         content: Content<V>,
     ) -> Result<(), IfAbsent<V>> {
         let mut pressed = Nudge::None;
-        let nudge = self.inside(|view| {
+        let nudge = self.inside_for(hash, |view| {
             if !view.caching && !fault::planted("decides_while_off") {
                 return Ok(Nudge::None);
             }
@@ -115,13 +134,15 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 == Installed::Stored
     }
 
-    /// Has the value of a key expire at `expires`. Returns whether the key has a value.
+    /// Has the value of a key expire at `expires`.
     ///
     /// It is the same write once more, with another time, so it keeps its number: a load that began before may still
-    /// bring a newer value, and what is stale remains so. What is about to be replaced by a dataset is left as it is:
-    /// over the new table it would come back. Waits as [`write_if_absent`](Self::write_if_absent) does.
-    pub(crate) fn retime(&self, hash: u64, key: &K, expires: Deadline) -> bool {
-        let nudge = self.inside(|view| {
+    /// bring a newer value, and what is stale remains so. Where much is about to be replaced it is not known whether that
+    /// goes, and over the new table it would come back: then this is to be tried again once that is published. Waits as
+    /// [`write_if_absent`](Self::write_if_absent) does.
+    pub(crate) fn retime(&self, hash: u64, key: &K, expires: Deadline) -> Retimed {
+        let mut is_early = false;
+        let nudge = self.inside_for(hash, |view| {
             wait_sealed(view);
             let (now, idle) = (self.times.clock.coarse(), self.times.idle);
             loop {
@@ -137,7 +158,13 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                     ),
                 };
                 if number < view.floor && !fault::planted("retimed_over_datasets") {
-                    return Some(Nudge::None);
+                    return match fault::planted("retimed_in_vain") {
+                        true => Some(Nudge::None),
+                        false => {
+                            is_early = true;
+                            None
+                        }
+                    };
                 }
                 let weight = match current {
                     Some(write) => write.content().weight.get(),
@@ -162,7 +189,14 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 // Somebody has written it meanwhile.
             }
         });
-        nudge.map(|nudge| self.ring(nudge)).is_some()
+        match nudge {
+            Some(nudge) => {
+                self.ring(nudge);
+                Retimed::Yes
+            }
+            None if is_early => Retimed::NotYet,
+            None => Retimed::Absent,
+        }
     }
 
     /// Changes the value of a key to what `change` makes of it; `None` leaves it. What comes first is `change`, with
@@ -174,6 +208,28 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// said.
     pub(crate) fn update(
         &self,
+        load: u64,
+        hash: u64,
+        key: &K,
+        change: impl FnMut(Option<&V>, Deadline, u64) -> Option<Content<V>>,
+    ) -> Option<Content<V>> {
+        self.update_or(Unpaid::Removed, load, hash, key, change)
+    }
+
+    /// The same for who writes only where no value lives: where there is no room and nothing to remove, nothing is left
+    /// behind.
+    pub(crate) fn update_or_leave(
+        &self,
+        hash: u64,
+        key: &K,
+        change: impl FnMut(Option<&V>, Deadline, u64) -> Option<Content<V>>,
+    ) -> Option<Content<V>> {
+        self.update_or(Unpaid::Left, u64::MAX, hash, key, change)
+    }
+
+    fn update_or(
+        &self,
+        unpaid: Unpaid,
         load: u64,
         hash: u64,
         key: &K,
@@ -190,7 +246,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             let mut changed = change(held.get(hash, key), expires, weight)?;
             // Outlives the gate.
             let mut refused = None;
-            let nudge = self.inside(|view| {
+            let nudge = self.inside_for(hash, |view| {
                 if !view.caching && !fault::planted("decides_while_off") {
                     return Some(Nudge::None);
                 }
@@ -204,13 +260,17 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 if active.is_some() && active != seen.write {
                     return None;
                 }
-                mark(view, hash, key);
                 let mut purse = Purse::of(view);
                 purse.take_seen(view, current, hash, key);
                 if !purse.pay(changed.weight.get()) {
                     refused = changed.value.take();
                     changed = None.into();
+                    // What is dead goes in any case.
+                    if unpaid == Unpaid::Left && !view.holds(hash, key) {
+                        return Some(nudge(view, &purse));
+                    }
                 }
+                mark(view, hash, key);
                 let write = Write::new(self.numbers.draw(), changed.clone(), self.times.moment());
                 let place = &view.active;
                 let put = place.put_if(hash, key.clone(), write, &mut purse, |there| {
@@ -239,7 +299,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         // Outlives the gate.
         let (mut refused, mut is_refused) = (None, false);
         let mut pressed = Nudge::None;
-        let nudge = self.inside(|view| {
+        let nudge = self.inside_for(hash, |view| {
             if !view.caching && !fault::planted("loads_while_off") {
                 return Err(Installed::Off);
             }
@@ -303,23 +363,6 @@ pub(crate) enum IfAbsent<V> {
     Present(V),
     /// There is no room for the value, which this is.
     Refused(Option<V>),
-}
-
-/// By what to tell that a key is still as it was: it is, if these are the same.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) struct Seen {
-    /// The identity of the newest write in the overlays, if there is one.
-    pub(super) write: Option<(u64, bool)>,
-    /// Else, what there is is in the table of this epoch.
-    pub(super) epoch: Option<u64>,
-}
-
-impl Seen {
-    pub(super) fn of<K: Key, V>(view: &View<K, V>, hash: u64, key: &K) -> Self {
-        let write = view.overlaid(hash, key).map(Write::identity);
-        let epoch = write.is_none().then_some(view.current.epoch);
-        Self { write, epoch }
-    }
 }
 
 /// A conditional write decides on what is there, so nobody may still be writing underneath.

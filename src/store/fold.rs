@@ -238,6 +238,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         store: &Store<K, V, S>,
         floor: u64,
     ) -> Option<Arc<Overlay<K, V>>> {
+        self.finish_joints(store);
         let view = store.cell.load_full();
         let sealed = match &view.sealed {
             Some(sealed) => sealed.clone(),
@@ -331,6 +332,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             times: store.times.clone(),
             budget: view.budget.clone(),
             alive: store.alive.clone(),
+            joints: None,
         };
         let next = Arc::clone(&published.current);
         self.retired.generation(Arc::clone(&view.current));

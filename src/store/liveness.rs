@@ -6,7 +6,8 @@ use std::cell::Cell;
 use std::hash::BuildHasher;
 
 use super::budget::Purse;
-use super::conditional::{Seen, wait_sealed};
+use super::conditional::wait_sealed;
+use super::seen::Seen;
 use super::write::{mark, nudge};
 use super::{Found, Store, View, Write};
 use crate::contain::{contained, drop_contained};
@@ -329,13 +330,13 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// It is the same write once more without its value, so it keeps its number, as
     /// [`retime`](Self::retime) does: a load that began before may still bring the next value.
     pub(super) fn bury_seen(&self, hash: u64, key: &K, seen: Seen) -> Buried {
-        let buried = self.inside(|view| {
+        let buried = self.inside_for(hash, |view| {
             wait_sealed(view);
             let newer = fault::planted("buries_what_is_newer");
             if Seen::of(view, hash, key) != seen && !newer {
                 return Err(Buried::Changed);
             }
-            let number = seen.write.map_or(view.current.floor, |(number, _)| number);
+            let number = seen.write.map_or(view.current.floor, |write| write.number);
             // What is below the floor is about to be replaced.
             if !view.caching || (number < view.floor && !fault::planted("buries_over_datasets")) {
                 return Err(Buried::Left);

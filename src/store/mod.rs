@@ -15,6 +15,7 @@ pub(crate) mod fold;
 mod gate;
 mod group;
 mod idle;
+mod joint;
 mod known;
 mod limit;
 mod liveness;
@@ -24,6 +25,7 @@ mod overlay;
 #[cfg(feature = "dump")]
 mod restore;
 mod retired;
+mod seen;
 mod settle;
 mod since;
 mod stale;
@@ -44,9 +46,10 @@ use self::number::Numbers;
 use self::overlay::Overlay;
 
 pub(crate) use self::budget::{Limits, Weigher};
-pub(crate) use self::conditional::{IfAbsent, Installed};
+pub(crate) use self::conditional::{IfAbsent, Installed, Retimed};
 pub(crate) use self::derived::{Built, Derivations, Made};
 pub(crate) use self::gate::inside as inside_a_write;
+pub(crate) use self::joint::{Joined, Joint, Part};
 use self::limit::recency;
 pub(crate) use self::liveness::Check;
 pub(crate) use self::many::Groups;
@@ -150,6 +153,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             times: times.clone(),
             budget: budget.map(Arc::new),
             alive: alive.clone(),
+            joints: None,
         };
         Self {
             times,
@@ -352,5 +356,14 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 return act(&view);
             }
         }
+    }
+
+    /// The same for who is to put something for a key, in whose way no joint write is then. To be called before anything
+    /// is looked at, as what is decided on is put first.
+    fn inside_for<R>(&self, hash: u64, act: impl FnOnce(&View<K, V>) -> R) -> R {
+        self.inside(|view| {
+            view.give_way(hash);
+            act(view)
+        })
     }
 }

@@ -1,5 +1,7 @@
 //! The overlay: what was written since the snapshot.
 
+mod prepared;
+
 use std::borrow::Borrow;
 
 use super::budget::Purse;
@@ -90,12 +92,6 @@ impl<V> Write<V> {
 
     pub(crate) fn number(&self) -> u64 {
         self.number.load(order::COUNT)
-    }
-
-    /// Its number, and whether it brings a value: no other write of the key has both, but the same with another time.
-    pub(crate) fn identity(&self) -> (u64, bool) {
-        let is_value = self.content.value.is_some() || fault::planted("identity_without_kind");
-        (self.number(), is_value)
     }
 
     /// Gives this write, which is not in the overlay yet, a number above that of the one in its place.

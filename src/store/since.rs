@@ -53,20 +53,24 @@ impl<K: Key, V: Value> Since<K, V> {
     }
 }
 
-/// An overlay with the last write of every key.
+/// An overlay with the last write of every key. One that is the same once more, with another time or without its value,
+/// may have a lower number, as that was folded: here it has its own again.
 fn last_writes<K: Key, V: Value>(overlays: &[Arc<Overlay<K, V>>]) -> Arc<Overlay<K, V>> {
     let keys = overlays.iter().map(|overlay| overlay.keys()).max();
     let one = Overlay::new(usize::MAX, keys.unwrap_or(0));
     for overlay in overlays.iter().rev() {
         overlay.for_each(|hash, key, write| {
-            let copy = Write::new(
-                write.number(),
-                write.content().clone(),
-                write.last_touched(),
-            );
-            let weight = copy.content().weight.get();
+            let newer = one.get(hash, key);
+            let last = match newer {
+                None => write,
+                Some(newer) if newer.number() < write.number() => newer,
+                Some(_) => return,
+            };
+            let content = last.content().clone();
+            let copy = Write::new(write.number(), content, last.last_touched());
+            let weight = newer.map_or(copy.content().weight.get(), |_| 0);
             let mut none = Purse::none();
-            if one.put_if(hash, key.clone(), copy, &mut none, |newer| newer.is_none()) {
+            if one.put_if(hash, key.clone(), copy, &mut none, |_| true) {
                 one.add_weight(weight);
             }
         });

@@ -7,6 +7,7 @@ use super::budget::Budget;
 use super::derived::Derivations;
 use super::echo::Echo;
 use super::gate::Gate;
+use super::joint::Placed;
 use super::liveness::Liveness;
 use super::overlay::{Overlay, Times, Write};
 use crate::sync::Arc;
@@ -57,6 +58,8 @@ pub(crate) struct View<K, V> {
     pub(crate) budget: Option<Arc<Budget>>,
     /// Says of values whether they live, where they may die. Then all tables are guarded.
     pub(super) alive: Option<Arc<Liveness<K, V>>>,
+    /// Joint writes that are being decided on, or were and are being put. See there what that asks of who writes.
+    pub(super) joints: Option<Arc<Vec<Placed>>>,
 }
 
 pub(crate) struct Sealed<K, V> {
@@ -88,6 +91,7 @@ impl<K, V> Clone for View<K, V> {
             times: self.times.clone(),
             budget: self.budget.clone(),
             alive: self.alive.clone(),
+            joints: self.joints.clone(),
         }
     }
 }

@@ -17,7 +17,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         content: impl Into<Content<V>>,
     ) -> Result<(), Option<V>> {
         let mut content = content.into();
-        let (nudge, refused) = self.inside(|view| {
+        let (nudge, refused) = self.inside_for(hash, |view| {
             if !view.caching && !fault::planted("writes_while_off") {
                 return (Nudge::None, Err(None));
             }
@@ -51,6 +51,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             }
             let mut purse = Purse::of(view);
             for (hash, key, _) in &group {
+                view.give_way(*hash);
                 purse.take_shown(view, *hash, key);
             }
             let written = purse.pay_all(group.iter().map(|(.., content)| content.weight.get()));

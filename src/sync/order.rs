@@ -135,7 +135,8 @@ pub(crate) const WEIGHT: Ordering = Ordering::Relaxed;
 /// in it. Models: `touch_*`.
 pub(crate) const STAMP: Ordering = Ordering::Relaxed;
 
-/// A claim of a one-shot flag (a fold request, a nudge): only who won matters.
+/// A claim of a one-shot flag (a fold request, a nudge, what becomes of a joint write): only who won matters. What a joint
+/// write is decided by was seen before the view was published that names it. Models: `joint_*`.
 pub(crate) const CLAIM: Ordering = Ordering::Relaxed;
 
 /// How many publications have begun, asked by a handle. Relaxed: coherence of this one word never lets a

@@ -136,6 +136,16 @@ impl<K, V> Table<K, V> {
         self.place_of(hash, key).map_or(0, |at| self.weight_at(at))
     }
 
+    /// What an entry weighs, if nobody has taken that; nothing where there is none.
+    pub(crate) fn weight_left<Q>(&self, hash: u64, key: &Q) -> u64
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let at = self.place_of(hash, key);
+        at.map_or(0, |at| self.weight_there(at))
+    }
+
     /// All keys, with what their entries weigh.
     pub(crate) fn weights(&self) -> impl Iterator<Item = (&K, u64)> {
         let places = self.places();

@@ -64,7 +64,7 @@ fn plain(number: u64) -> Value {
     }
 }
 
-const ACTS: [(&str, Act); 18] = [
+const ACTS: [(&str, Act); 20] = [
     ("peek", |b| drop(b.peek(&1))),
     ("reader", |b| drop(b.reader().get(&1).cloned())),
     ("get a hit", |b| drop(b.get(&1))),
@@ -83,6 +83,12 @@ const ACTS: [(&str, Act); 18] = [
     }),
     ("set_if_absent", |b| {
         drop(b.set_if_absent(1_000_007, plain(7)));
+    }),
+    ("update_many", |b| {
+        drop(b.update_many([&1, &1_000_010], |step| step.set(0, plain(1))));
+    }),
+    ("expire_in", |b| {
+        drop(b.expire_in(&1, Duration::from_secs(60)));
     }),
     ("invalidate", |b| b.invalidate(&1)),
     ("request_load", |b| drop(b.request_load([1, 1_000_008]))),

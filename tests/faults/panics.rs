@@ -174,6 +174,7 @@ impl Scene {
         step(&|| bucket.set_many((2..6).map(|id| (self.key(id), self.value(id)))));
         step(&|| answered(bucket.publish().err()));
         step(&|| bucket.set(self.key(1), self.value(11)));
+        step(&|| self.update_two());
         step(&|| drop(bucket.set_if_absent(self.key(2), self.value(0))));
         step(&|| drop(bucket.set_if_absent(self.key(6), self.value(6))));
         step(&|| drop(bucket.peek(&self.key(1))));
@@ -207,6 +208,33 @@ impl Scene {
         step(&|| answered(bucket.clear().err()));
         step(&|| bucket.set(self.key(1), self.value(1)));
         step(&|| answered(bucket.publish().err()));
+    }
+
+    /// Several keys in one step: all of it, if anything, wherever it is interrupted. At the latest with the next fold.
+    fn update_two(&self) {
+        let bucket = &self.bucket;
+        let number = |id| bucket.peek(&self.key(id)).map(|value| value.citizen.number);
+        let before = (number(4), number(5));
+        let keys = [1, 4, 5].map(|id| self.key(id));
+        let stepping = || {
+            bucket.update_many(&keys, |step| {
+                step.set(1, self.value(40));
+                step.remove(2);
+            })
+        };
+        let stepped = catch_unwind(AssertUnwindSafe(stepping));
+        if !self.fuse.has_gone_off() {
+            return;
+        }
+        let kind = stepped.map(|stepped| stepped.map_err(|error| error.kind()));
+        let told = matches!(kind, Err(_) | Ok(Ok(()) | Err(ErrorKind::Panicked)));
+        self.check(told, "a step was not answered");
+        self.check(bucket.publish().is_ok(), "a fold is stuck");
+        let after = (number(4), number(5));
+        self.check(
+            after == before || after == (Some(40), None),
+            "a part of a step is there",
+        );
     }
 
     /// Where the fuse has been put out, everything works.

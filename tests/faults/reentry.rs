@@ -30,7 +30,7 @@ fn meddling(threads: usize, meddle: fn(&Numbers)) -> Numbers {
 /// What the loader does, and what of the loaded key is to be seen afterwards.
 type Meddling = (&'static str, fn(&Numbers), Option<u64>);
 
-const MEDDLINGS: [Meddling; 16] = [
+const MEDDLINGS: [Meddling; 17] = [
     ("peek", |b| assert_eq!(b.peek(&1), None), Some(10)),
     ("get another", |b| assert_eq!(b.get(&2), Some(20)), Some(10)),
     (
@@ -59,6 +59,11 @@ const MEDDLINGS: [Meddling; 16] = [
     (
         "set_if_absent its own",
         |b| b.set_if_absent(1, 11).unwrap(),
+        Some(11),
+    ),
+    (
+        "update_many its own",
+        |b| b.update_many([&1, &2], |step| step.set(0, 11)).unwrap(),
         Some(11),
     ),
     ("invalidate its own", |b| b.invalidate(&1), None),

@@ -299,6 +299,10 @@ fn g10_many_threads_never_exceed() {
                     9 => crowd.invalidate(&key),
                     10 => drop(crowd.expire_in(&key, PATIENCE)),
                     11 => drop(crowd.publish()),
+                    12 => drop(crowd.update_many([&key, &(key ^ 1)], |step| {
+                        step.set(0, weight);
+                        step.set(1, HEAVIEST + 1 - weight);
+                    })),
                     _ => assert!(crowd.get(&key).is_some()),
                 }
             }

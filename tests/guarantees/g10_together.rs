@@ -57,6 +57,43 @@ fn with_a_dead_one(folded: bool) -> Weights {
     bucket
 }
 
+/// Where it is refused nothing is left behind: no tombstone to fold, and nothing that a load came too late for.
+#[test]
+fn g10_a_refused_set_if_absent_leaves_nothing_behind_where_values_die() {
+    bounded(|| {
+        for folded in [false, true] {
+            let death = Death::new();
+            let door = Door::open();
+            let at = door.clone();
+            let bucket = death.comes_to(limited().0).load(move |_: &u32| {
+                at.pass();
+                Ok::<_, Broken>(1)
+            });
+            let bucket = bucket.build().unwrap();
+            bucket.set_many([(1, 60), (2, 50)]);
+            if folded {
+                bucket.publish().unwrap();
+            }
+            let epoch = bucket.publish().unwrap();
+            door.close();
+            let loading = bucket.clone();
+            let load = Task::spawn(move || loading.get(&3));
+            door.await_waiting(1);
+            assert_eq!(bucket.set_if_absent(3, 30), Err(30));
+            assert_eq!(bucket.stats().refused, 1);
+            assert_eq!(bucket.publish().unwrap(), epoch, "something was written");
+            bucket.invalidate(&2);
+            door.release();
+            assert_eq!(load.join(), Some(1));
+            assert_eq!(
+                bucket.peek(&3),
+                Some(1),
+                "the load came too late for something"
+            );
+        }
+    });
+}
+
 #[test]
 fn g10_liveness_what_is_removed_for_dead_makes_room() {
     bounded(|| {

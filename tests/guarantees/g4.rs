@@ -37,9 +37,14 @@ const fn change(name: &'static str, make: fn(&Numbers), leaves: Option<u64>) -> 
     }
 }
 
-const CHANGES: [Change; 14] = [
+const CHANGES: [Change; 15] = [
     change("set", |b| b.set(KEY, 1), Some(1)),
     change("set_many", |b| b.set_many([(6, 6), (KEY, 1)]), Some(1)),
+    change(
+        "update_many",
+        |b| b.update_many([&6, &KEY], |step| step.set(1, 1)).unwrap(),
+        Some(1),
+    ),
     change("invalidate", |b| b.invalidate(&KEY), None),
     change("invalidate_many", |b| b.invalidate_many([&6, &KEY]), None),
     change("clear", |b| b.clear().unwrap(), None),

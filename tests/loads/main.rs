@@ -1,4 +1,5 @@
-//! What is asked before a load, what a call says of one, and whole datasets: how they are taken, and refused.
+//! What is asked before a load, what a call says of one, and whole datasets: how they are taken, and refused. And what is
+//! done with closures alone.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +15,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod commands;
 mod context;
 mod datasets;
 mod derived;

@@ -21,6 +21,8 @@ enum Op {
     SetMany(Vec<(u8, u32)>),
     Update(u8, u32),
     Take(u8),
+    /// Several keys at once: these values, or none for who is removed.
+    Step(BTreeMap<u8, Option<u32>>),
     ExpireIn(u8),
     Invalidate(u8),
     InvalidateMany(Vec<u8>),
@@ -154,6 +156,17 @@ impl Machine {
                 let there = self.cached.remove(key).map(|(value, _)| value);
                 assert_eq!(self.bucket.take(key).unwrap(), there, "{op:?}");
             }
+            Op::Step(changes) => {
+                let stepped = self.bucket.update_many(changes.keys(), |step| {
+                    for (place, value) in changes.values().enumerate() {
+                        match value {
+                            Some(value) => step.set(place, *value),
+                            None => step.remove(place),
+                        }
+                    }
+                });
+                assert_eq!(stepped.is_ok(), self.step(changes), "{op:?}");
+            }
             Op::ExpireIn(key) => {
                 let there = self.bucket.expire_in(key, PATIENCE).unwrap();
                 assert_eq!(there, self.cached.contains_key(key), "{op:?}");
@@ -264,6 +277,23 @@ impl Machine {
         self.refused += if stored { 0 } else { pairs.len() as u64 };
     }
 
+    /// All of it, or nothing and all stays. Returns whether there is room.
+    fn step(&mut self, changes: &BTreeMap<u8, Option<u32>>) -> bool {
+        let weights = || changes.values().map(|value| value.map_or(0, weight_of));
+        let before: u64 = changes.keys().map(|&key| self.weight(key)).sum();
+        let more = weights().sum::<u64>().saturating_sub(before);
+        let last = weights().next_back().unwrap_or(0);
+        let stored = more == 0 || self.used() + more.saturating_sub(last) < LIMIT;
+        if !stored {
+            self.refused += changes.values().flatten().count() as u64;
+            return false;
+        }
+        for (&key, value) in changes {
+            self.change(key, value.map(|value| (value, weight_of(value))));
+        }
+        true
+    }
+
     fn compare(&self, when: &str) {
         for key in 0..KEYS {
             let expected = self.cached.get(&key).map(|(value, _)| *value);
@@ -285,6 +315,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => vec((key(), value()), 0..5).prop_map(Op::SetMany),
         2 => (key(), value()).prop_map(|(k, by)| Op::Update(k, by)),
         1 => key().prop_map(Op::Take),
+        3 => proptest::collection::btree_map(key(), proptest::option::of(value()), 0..5)
+            .prop_map(Op::Step),
         1 => key().prop_map(Op::ExpireIn),
         1 => key().prop_map(Op::Invalidate),
         1 => vec(key(), 0..4).prop_map(Op::InvalidateMany),

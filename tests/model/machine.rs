@@ -40,6 +40,8 @@ pub(crate) enum Op {
     /// Adds to a value; what has none is left alone, or begins with this.
     Update(u8, u32, bool),
     Take(u8),
+    /// Several keys at once; what is said of one last counts.
+    Step(Vec<(u8, Change)>),
     /// Of values with this many zeros at their end.
     InvalidateIf(u8),
     SetMany(Vec<(u8, u32)>),
@@ -74,6 +76,16 @@ pub(crate) enum Op {
     Source(u8, Said),
     /// How the source answers as a whole from now on.
     Mood(Mood),
+}
+
+/// What a step says of one key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    Keep,
+    Set(u32),
+    /// With a time to live, in milliseconds.
+    SetWithTtl(u32, u16),
+    Remove,
 }
 
 /// What a loader says of one key.
@@ -437,6 +449,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                     self.change(*key, None);
                 }
             }
+            Op::Step(changes) => self.step(changes),
             Op::InvalidateIf(zeros) => {
                 let is_wanted = |value: &u32| value.trailing_zeros() >= u32::from(*zeros);
                 let wanted = self.cached.iter().filter(|(_, value)| is_wanted(value));
@@ -601,6 +614,43 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         }
         if ttl == Some(Duration::ZERO) || self.is_dead(value) {
             self.change(key, None);
+        }
+    }
+
+    fn step(&mut self, changes: &[(u8, Change)]) {
+        let keys: Vec<u8> = changes.iter().map(|(key, _)| *key).collect();
+        let found = self.bucket.update_many(&keys, |step| {
+            let places = 0..step.len();
+            let found: Vec<_> = places.map(|place| step.get(place).copied()).collect();
+            for (place, (_, change)) in changes.iter().enumerate() {
+                match *change {
+                    Change::Keep => {}
+                    Change::Set(value) => step.set(place, value),
+                    Change::SetWithTtl(value, ttl) => step.set_with_ttl(place, value, millis(ttl)),
+                    Change::Remove => step.remove(place),
+                }
+            }
+            found
+        });
+        let expected: Vec<_> = keys
+            .iter()
+            .map(|key| self.cached.get(key).copied())
+            .collect();
+        assert_eq!(found.unwrap(), expected, "{changes:?}");
+        let said = |(_, change): &&(u8, Change)| !matches!(change, Change::Keep);
+        let last: BTreeMap<u8, Change> = changes.iter().filter(said).copied().collect();
+        for (key, change) in last {
+            match change {
+                Change::Keep => {}
+                Change::Remove => self.change(key, None),
+                Change::SetWithTtl(value, ttl) => self.change_for(key, value, Some(millis(ttl))),
+                // It keeps its time.
+                Change::Set(value) if self.cached.contains_key(&key) && !self.is_dead(value) => {
+                    self.cached.insert(key, value);
+                    self.stale.remove(&key);
+                }
+                Change::Set(value) => self.change(key, Some(value)),
+            }
         }
     }
 

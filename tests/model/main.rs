@@ -12,7 +12,7 @@ mod machine;
 
 use std::hash::{BuildHasher, Hasher};
 
-use machine::{KEYS, Machine, Mood, Op, Said, Shape, Traits};
+use machine::{Change, KEYS, Machine, Mood, Op, Said, Shape, Traits};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -44,6 +44,15 @@ fn said() -> impl Strategy<Value = Said> {
     ]
 }
 
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        1 => Just(Change::Keep),
+        2 => any::<u32>().prop_map(Change::Set),
+        1 => (any::<u32>(), 0..1500_u16).prop_map(|(v, ttl)| Change::SetWithTtl(v, ttl)),
+        1 => Just(Change::Remove),
+    ]
+}
+
 fn op() -> impl Strategy<Value = Op> {
     let key = || 0..KEYS;
     let keys = || vec(0..KEYS, 0..8);
@@ -59,6 +68,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (key(), any::<u32>()).prop_map(|(k, v)| Op::SetIfAbsent(k, v)),
         2 => (key(), any::<u32>(), any::<bool>()).prop_map(|(k, by, b)| Op::Update(k, by, b)),
         1 => key().prop_map(Op::Take),
+        2 => vec((key(), change()), 0..6).prop_map(Op::Step),
         1 => (0..4_u8).prop_map(Op::InvalidateIf),
         2 => vec((key(), any::<u32>()), 0..6).prop_map(Op::SetMany),
         2 => (vec((key(), any::<u32>()), 0..6), vec((key(), any::<u32>()), 0..2))
