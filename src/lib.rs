@@ -104,7 +104,7 @@ pub use dump::{DumpError, DumpErrorKind, DumpReport};
 pub use error::{BoxError, BuildError, Error, ErrorKind};
 pub use events::{Event, KeyEvent};
 pub use fetched::{Fetched, Origin};
-pub use load::LoadState;
+pub use load::{LoadCounts, LoadState};
 pub use loader::{BulkLoader, DatasetLoader, Loaded, Loader, Outcome};
 pub use refresh::{Dataset, Reset};
 pub use stats::Stats;

@@ -82,10 +82,10 @@
 //! | `load_num_tries`, `load_wait_msec` | [`Builder::wait_limit`], [`Call::timeout`] | no polling |
 //! | `get(key)`, `get_pid(key)` | [`Bucket::fetch`], [`Bucket::get`] | `:not_found` is [`Fetched::is_absent`], `:timed_out` [`ErrorKind::Timeout`], `:failed` [`ErrorKind::Load`], which all who wait get; a failed reload leaves the old value readable |
 //! | `peek(key)`, `with_value(key, f, g)` | [`Bucket::peek`], [`Bucket::with`] | |
-//! | `peek_load_state(key)` | [`Bucket::load_state`] | `:failed` is none: who waits is told, and the key is free |
+//! | `peek_load_state(key)`, of a list as well | [`Bucket::load_state`], [`Bucket::load_states`] | `:failed` is remembered and keeps nobody from loading; [`Bucket::last_failure`] says why |
 //! | `query_load_state(key)` | [`Bucket::load_state`], [`Bucket::request_load`] | two calls |
 //! | `request_load(keys)` | [`Bucket::request_load`] | a ticket to wait on, and which keys found no room; a reload that is queued or under way never blocks a reader |
-//! | `load_state_stats()` | [`Stats::queued`], [`Stats::loading`], [`Bucket::len`] | not a count for each of six states |
+//! | `load_state_stats()` | [`Bucket::load_counts`] | six states, zeros included |
 //! | `cache(key, v)` | [`Bucket::set_if_absent`] | refuses an equal value as well |
 //! | `uncache_key(key)` | [`Bucket::invalidate`] | a load that is under way does not bring it back |
 //! | `size`, `keys`, `values`, `reduce` | [`Bucket::len`], [`Bucket::keys`], [`Snapshot::iter`] | |

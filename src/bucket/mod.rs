@@ -11,6 +11,7 @@ mod liveness;
 mod reader;
 mod reset;
 mod snapshot;
+mod states;
 mod switch;
 mod threads;
 mod ticket;
@@ -472,7 +473,8 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         self.core.store.keys()
     }
 
-    /// Where a key stands between the cache and its loader.
+    /// Where a key stands between the cache and its loader. See [`load_states`](Self::load_states) for several keys, and
+    /// [`load_counts`](Self::load_counts) for how many there are in each state.
     #[doc(alias = "peek_load_state")]
     pub fn load_state<Q>(&self, key: &Q) -> LoadState
     where
@@ -483,7 +485,6 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     }
 
     /// What the bucket has done so far, and has on its hands.
-    #[doc(alias = "load_state_stats")]
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.core.stats.stats();

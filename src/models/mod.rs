@@ -50,6 +50,8 @@ mod store_derived;
 #[cfg(larder_loom)]
 mod store_expiry;
 #[cfg(larder_loom)]
+mod store_failures;
+#[cfg(larder_loom)]
 mod store_loads;
 #[cfg(larder_loom)]
 mod store_reads;

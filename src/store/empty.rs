@@ -74,6 +74,8 @@ impl<K: Key, V: Value> Folder<K, V> {
             };
             self.replace(store, empty);
         });
+        // All are below the floor, and say nothing: this frees them.
+        store.settle_failures(&view, store.view().floor);
         view.gate.close();
         // For who is about to answer, and is inside, where another publication may follow that does not wait for it.
         if !fault::planted("reset_does_not_wait") {

@@ -329,7 +329,14 @@ impl<K: Key, V: Value> Folder<K, V> {
         };
         let next = Arc::clone(&published.current);
         self.retired.generation(Arc::clone(&view.current));
+        let late = fault::planted("failures_settled_late");
+        if !late {
+            store.settle_failures(&view, floor);
+        }
         self.replace(store, published);
+        if late {
+            store.settle_failures(&view, floor);
+        }
         self.carry_touches(store, &view, &next);
         drop(view);
         epoch

@@ -11,6 +11,7 @@ mod conditional;
 mod derived;
 mod echo;
 mod empty;
+mod failures;
 pub(crate) mod fold;
 mod gate;
 mod idle;
@@ -34,6 +35,7 @@ use std::hash::{BuildHasher, Hash};
 use std::ops::Deref;
 
 use self::budget::Budget;
+use self::failures::Failures;
 use self::gate::Gate;
 use self::liveness::Liveness;
 use self::number::Numbers;
@@ -54,7 +56,7 @@ pub(crate) use self::terms::Terms;
 pub(crate) use self::view::{Found, Generation, View};
 
 use crate::clock::Clock;
-use crate::sync::{Arc, Cell, CellReader, Mutex, Parker, Place, Stopped, fault};
+use crate::sync::{Arc, Cell, CellReader, Lazy, Mutex, Parker, Place, Stopped, fault};
 use crate::table::Table;
 use crate::{Key, Value};
 
@@ -78,6 +80,8 @@ pub(crate) struct Store<K: Key, V: Value, S> {
     bell: Arc<Parker>,
     /// Reloads that failed and that the folder has not taken in.
     failed: Mutex<Vec<Failed<K>>>,
+    /// Why loads have failed, once one has.
+    failures: Lazy<Failures<K>>,
     /// How much may be held, where that is limited.
     limits: Option<Limits<K, V>>,
     /// Says of values whether they live, where they may die.
@@ -151,6 +155,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             hasher,
             bell,
             failed: Mutex::new(Vec::new()),
+            failures: Lazy::new(),
             alive,
             limits,
         }

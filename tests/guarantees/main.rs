@@ -20,6 +20,7 @@ mod g10_together;
 mod g11;
 mod g11_idle;
 mod g13;
+mod g13_states;
 mod g2;
 mod g3;
 mod g4;
