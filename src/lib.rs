@@ -94,8 +94,8 @@ mod table;
 use std::hash::{BuildHasher, Hash};
 
 pub use bucket::{
-    Bucket, Builder, Call, Derived, Index, Init, Iter, List, Reader, RefreshTicket, Snapshot,
-    Ticket, Ttl,
+    Bucket, Builder, Call, Derived, EntryInfo, Fold, Index, Init, Inspection, Iter, List, Reader,
+    RefreshTicket, Snapshot, Ticket, Ttl,
 };
 pub use clock::{Clock, ManualClock};
 pub use config::{Options, WhenFull};

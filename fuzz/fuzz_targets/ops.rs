@@ -82,7 +82,7 @@ impl Bytes<'_> {
     }
 
     fn op(&mut self) -> Op {
-        match self.next() % 31 {
+        match self.next() % 32 {
             0 => Op::Set(self.key(), self.value()),
             1 => Op::SetIfAbsent(self.key(), self.value()),
             2 => {
@@ -124,6 +124,7 @@ impl Bytes<'_> {
                 _ => Mood::Well,
             }),
             29 => Op::Reset(self.next()),
+            30 => Op::ExpireAt(self.key(), self.ttl()),
             _ => Op::FetchThroughReset(self.key(), self.said()),
         }
     }

@@ -7,7 +7,9 @@ mod derived;
 #[cfg(feature = "dump")]
 mod dump;
 mod expiry;
+mod inspect;
 mod liveness;
+mod prune;
 mod reader;
 mod reset;
 mod snapshot;
@@ -35,6 +37,7 @@ pub use self::builder::{Builder, Init};
 pub use self::call::Call;
 pub use self::derived::{Derived, Index, List};
 pub use self::expiry::Ttl;
+pub use self::inspect::{EntryInfo, Fold, Inspection};
 pub use self::reader::Reader;
 pub use self::snapshot::{Iter, Snapshot};
 pub use self::ticket::{RefreshTicket, Ticket};
@@ -491,6 +494,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         let keys = self.core.loads.key_events();
         let keys = keys.map_or(0, |keys| keys.events().dropped());
         stats.events_dropped = self.core.events.dropped() + keys;
+        (stats.hits, stats.misses) = self.core.store.reads();
         stats.weight = self.weight();
         stats.queued = self.core.loads.queued() as u64;
         stats.loading = self.core.loads.under_way() as u64;

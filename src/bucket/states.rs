@@ -60,8 +60,8 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// remembered; nor what a [dataset](super::Builder::load_all) failed by, which is told to who waits for the refresh.
     ///
     /// Remembered are the last failures of a thousand keys, and the oldest goes for a new one. With keys of one hash a
-    /// failure may be forgotten early. A bucket whose loads never fail pays nothing for it, and no write and no hit of
-    /// any bucket does.
+    /// failure may be forgotten early; one of a reload that began in the middle of a write may outlive that. No hit and
+    /// no write of any bucket pays for it.
     ///
     /// ```
     /// let bucket = larder::Bucket::<u32, u32>::builder("down")

@@ -67,8 +67,11 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 return None;
             }
             let found = match joined {
-                0 => first.value(flight.hash(), flight.key()),
-                _ => self.store.view().value(flight.hash(), flight.key()),
+                0 => first.uncounted(flight.hash(), flight.key()).cloned(),
+                _ => {
+                    let view = self.store.view();
+                    view.uncounted(flight.hash(), flight.key()).cloned()
+                }
             };
             match self.try_end(flight, number, Some(joined), Answer::Hit(found?)) {
                 Ok(()) => return Some(End::Well),
@@ -164,7 +167,10 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let (hash, key) = (flight.hash(), flight.key());
         match answer {
             Answer::Failed(error) if error.is_closed() => {}
-            Answer::Failed(error) => self.store.load_failed(number, hash, key, error),
+            Answer::Failed(error) => {
+                let missed = !flight.wants_reload();
+                self.store.load_failed((number, missed), hash, key, error);
+            }
             Answer::Loaded(_) | Answer::Ignored(_) | Answer::Absent => {
                 self.store.load_succeeded(number, hash, key);
             }

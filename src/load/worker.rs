@@ -68,7 +68,8 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                     let _ = contained(|| {
                         let hash = self.store.hash(key);
                         self.report_stale(live.number(), hash, key);
-                        self.store.load_failed(live.number(), hash, key, &error);
+                        self.store
+                            .load_failed((live.number(), false), hash, key, &error);
                     });
                 }
                 keys.len()

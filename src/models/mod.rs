@@ -42,6 +42,8 @@ mod slots;
 #[cfg(larder_loom)]
 mod store_conditional;
 #[cfg(larder_loom)]
+mod store_counts;
+#[cfg(larder_loom)]
 mod store_cuts;
 #[cfg(larder_loom)]
 mod store_dead;

@@ -10,6 +10,7 @@ mod derive;
 #[cfg(feature = "dump")]
 pub(crate) mod dumps;
 mod liveness;
+mod prune;
 mod reset;
 mod schedule;
 mod stale;

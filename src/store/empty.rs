@@ -71,6 +71,7 @@ impl<K: Key, V: Value> Folder<K, V> {
                 // Who is inside the old gate goes by the old one, and puts into what is no more.
                 budget: store.fresh_budget(),
                 alive: store.alive.clone(),
+                reads: store.reads.clone(),
             };
             self.replace(store, empty);
         });

@@ -27,6 +27,9 @@ struct Note<K> {
     key: Hashed<K>,
     /// Of the load: what has a higher one is newer than the failure.
     number: u64,
+    /// The key had no value when the load began: one that it has is newer, whatever its number. A write may have drawn that
+    /// before the load drew its own, and have been put after that.
+    missed: bool,
     error: Error,
     /// It says nothing any more.
     struck: plain::Flag,
@@ -50,7 +53,7 @@ impl<K: Key> Failures<K> {
     }
 
     /// Remembers a failure in place of an older one of the key.
-    fn note(&self, number: u64, hash: u64, key: &K, error: &Error) {
+    fn note(&self, (number, missed): (u64, bool), hash: u64, key: &K, error: &Error) {
         // Before it can be struck out.
         self.standing.fetch_add(1, order::COUNT);
         let is_older = |there: Option<&Note<K>>| match there {
@@ -66,6 +69,7 @@ impl<K: Key> Failures<K> {
             Arc::new(Note {
                 key: Hashed::new(hash, key.clone()),
                 number,
+                missed,
                 error: error.clone(),
                 struck: plain::Flag::new(false),
             })
@@ -123,6 +127,11 @@ impl<K: Key> Failures<K> {
         }
     }
 
+    /// Whether nothing is remembered. Who was told of a failure that is knows better.
+    fn is_empty(&self) -> bool {
+        self.standing.load(order::COUNT) == 0
+    }
+
     /// Those that say something, oldest first.
     fn all(&self) -> Vec<Arc<Note<K>>> {
         let order = self.order.lock();
@@ -136,32 +145,36 @@ impl<K: Eq + Clone> Note<K> {
         !self.struck.load(order::COUNT)
     }
 
-    /// Whether it is to be told. Who has seen a write of the key is not told of what was before: as long as a view knows
-    /// of the write that says it, and it was struck out before the first that does not.
-    fn is_told<V>(&self, view: &View<K, V>) -> bool {
-        let early = fault::planted("struck_looked_at_first") && self.stands();
-        self.is_newest(view) && (early || self.stands())
-    }
-
     /// Whether nothing in the overlays is newer, nor the floor.
     fn is_newest<V>(&self, view: &View<K, V>) -> bool {
-        let written = view.overlaid(self.key.hash, self.key.key());
-        let written = written.map_or(0, |write| write.number());
-        self.number >= written.max(view.floor)
+        let Some(write) = view.overlaid(self.key.hash, self.key.key()) else {
+            return self.number >= view.floor;
+        };
+        // Where values may die it may be one that is dead.
+        let asks = self.missed && view.alive.is_none() && !fault::planted("late_writes_overlooked");
+        let late = asks && write.value(&view.times).is_some();
+        self.number >= write.number().max(view.floor) && !late
     }
 }
 
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
-    /// A load of the key failed. To be called while the load is live, and before anybody is told.
-    pub(crate) fn load_failed(&self, number: u64, hash: u64, key: &K, error: &Error) {
-        let failures = self.failures.get_or_make(Failures::new);
+    /// A load of a key that had no value, if it was `missed`, failed. To be called while the load is live, and before
+    /// anybody is told.
+    pub(crate) fn load_failed(
+        &self,
+        (number, missed): (u64, bool),
+        hash: u64,
+        key: &K,
+        error: &Error,
+    ) {
+        let failures = &self.failures;
         // One whose `Eq` panics may be remembered for longer.
         let _ = contained(|| {
             let superseded = || self.view().last_change(hash, key) > number;
             let early = fault::planted("failure_looked_at_first") && superseded();
-            failures.note(number, hash, key, error);
-            // After it: a fold that does not find the note has sealed what it knows of the key, and the view shows that, or
-            // the echo once it is published.
+            failures.note((number, missed), hash, key, error);
+            // After it: a fold that does not find the note took the lock before. So what it has sealed is seen here, in the
+            // view or, once that is published, in the echo.
             let looks = !fault::planted("failure_looked_at_first");
             if early || (looks && superseded()) {
                 failures.forget(hash, key, number);
@@ -171,8 +184,8 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 
     /// A load of the key did not fail. To be called before anybody is told.
     pub(crate) fn load_succeeded(&self, number: u64, hash: u64, key: &K) {
-        if let Some(failures) = self.failures.get() {
-            let _ = contained(|| failures.forget(hash, key, number));
+        if !self.failures.is_empty() {
+            let _ = contained(|| self.failures.forget(hash, key, number));
         }
     }
 
@@ -182,27 +195,29 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let note = self.failures.get()?.notes.get(hash, key)?;
-        note.is_told(&self.view()).then(|| note.error.clone())
+        let some = (!self.failures.is_empty()).then_some(&self.failures)?;
+        let note = some.notes.get(hash, key)?;
+        self.is_told(&note).then(|| note.error.clone())
+    }
+
+    /// Whether a failure is to be told. Who has seen a write of the key is not told of what was before: as long as a view
+    /// knows of the write that view says it, and the note was struck out before the first that does not.
+    fn is_told(&self, note: &Note<K>) -> bool {
+        let early = fault::planted("struck_looked_at_first") && note.stands();
+        note.is_newest(&self.view()) && (early || note.stands())
     }
 
     /// How many keys there are whose last load failed, of which `which` says so.
     pub(crate) fn count_failures(&self, which: impl Fn(u64, &K) -> bool) -> usize {
-        let Some(failures) = self.failures.get() else {
-            return 0;
-        };
-        let told = |note: &&Arc<Note<K>>| {
-            note.is_told(&self.view()) && which(note.key.hash, note.key.key())
-        };
-        failures.all().iter().filter(told).count()
+        let told =
+            |note: &&Arc<Note<K>>| self.is_told(note) && which(note.key.hash, note.key.key());
+        self.failures.all().iter().filter(told).count()
     }
 
     /// Forgets failures that are older than what is in the overlays of `view`, or than `floor`. To be called before what
     /// is sealed there is folded away.
     pub(super) fn settle_failures(&self, view: &View<K, V>, floor: u64) {
-        let Some(failures) = self.failures.get() else {
-            return;
-        };
+        let failures = &self.failures;
         for note in failures.all() {
             // One whose `Eq` panics is not remembered.
             let over = contained(|| note.number < floor || !note.is_newest(view));

@@ -15,17 +15,21 @@ mod failures;
 pub(crate) mod fold;
 mod gate;
 mod idle;
+mod inspect;
 mod known;
 mod limit;
 mod liveness;
 mod many;
 mod number;
 mod overlay;
+mod prune;
+mod reads;
 mod retired;
 mod settle;
 mod since;
 mod stale;
 mod take_out;
+mod tally;
 mod terms;
 mod view;
 mod write;
@@ -39,7 +43,6 @@ use self::failures::Failures;
 use self::gate::Gate;
 use self::liveness::Liveness;
 use self::number::Numbers;
-use self::overlay::Overlay;
 
 pub(crate) use self::budget::{Limits, Weigher};
 pub(crate) use self::conditional::{IfAbsent, Installed};
@@ -49,14 +52,16 @@ use self::limit::recency;
 pub(crate) use self::liveness::Check;
 pub(crate) use self::many::Groups;
 pub(crate) use self::number::LiveLoad;
-pub(crate) use self::overlay::{Content, Write};
+pub(crate) use self::overlay::{Content, Overlay, Write};
 use self::overlay::{Nudge, Times};
+use self::reads::Reads;
 pub(crate) use self::stale::Failed;
+pub(crate) use self::tally::LastFold;
 pub(crate) use self::terms::Terms;
 pub(crate) use self::view::{Found, Generation, View};
 
 use crate::clock::Clock;
-use crate::sync::{Arc, Cell, CellReader, Lazy, Mutex, Parker, Place, Stopped, fault};
+use crate::sync::{Arc, Cell, CellReader, Mutex, Parker, Place, Stopped, fault};
 use crate::table::Table;
 use crate::{Key, Value};
 
@@ -80,12 +85,16 @@ pub(crate) struct Store<K: Key, V: Value, S> {
     bell: Arc<Parker>,
     /// Reloads that failed and that the folder has not taken in.
     failed: Mutex<Vec<Failed<K>>>,
-    /// Why loads have failed, once one has.
-    failures: Lazy<Failures<K>>,
+    /// Why loads have failed, as far as some have.
+    failures: Failures<K>,
     /// How much may be held, where that is limited.
     limits: Option<Limits<K, V>>,
     /// Says of values whether they live, where they may die.
     alive: Option<Arc<Liveness<K, V>>>,
+    /// Counts what is read, where that is wanted.
+    reads: Option<Arc<Reads>>,
+    /// What the folder has done last.
+    last_fold: tally::Kept,
 }
 
 fn room_for(entries: usize) -> usize {
@@ -110,6 +119,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             alive,
             limits,
             idle,
+            count_reads,
         } = terms;
         let (numbers, bell) = (Numbers::new(), Parker::new());
         let alive = alive.map(|check| Arc::new(Liveness::new(check, Arc::clone(&bell))));
@@ -121,6 +131,11 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         };
         let table = match &alive {
             Some(_) => table.guarded(),
+            None => table,
+        };
+        let reads = Self::reads_of(count_reads);
+        let table = match &reads {
+            Some(_) => table.counted(),
             None => table,
         };
         let room = room_for(table.len());
@@ -147,6 +162,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             times: times.clone(),
             budget: budget.map(Arc::new),
             alive: alive.clone(),
+            reads: reads.clone(),
         };
         Self {
             times,
@@ -155,9 +171,11 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             hasher,
             bell,
             failed: Mutex::new(Vec::new()),
-            failures: Lazy::new(),
+            failures: Failures::new(),
             alive,
             limits,
+            reads,
+            last_fold: tally::Kept::new(None),
         }
     }
 

@@ -9,6 +9,7 @@ use super::echo::Echo;
 use super::gate::Gate;
 use super::liveness::Liveness;
 use super::overlay::{Overlay, Times, Write};
+use super::reads::Reads;
 use crate::sync::Arc;
 use crate::table::{NoHit, Table, Watch};
 
@@ -57,6 +58,8 @@ pub(crate) struct View<K, V> {
     pub(crate) budget: Option<Arc<Budget>>,
     /// Says of values whether they live, where they may die. Then all tables are guarded.
     pub(super) alive: Option<Arc<Liveness<K, V>>>,
+    /// Counts what is read, where that is wanted. Then all tables are counted.
+    pub(super) reads: Option<Arc<Reads>>,
 }
 
 pub(crate) struct Sealed<K, V> {
@@ -88,6 +91,7 @@ impl<K, V> Clone for View<K, V> {
             times: self.times.clone(),
             budget: self.budget.clone(),
             alive: self.alive.clone(),
+            reads: self.reads.clone(),
         }
     }
 }
@@ -179,7 +183,7 @@ impl<K: Eq + Clone, V> View<K, V> {
         } else if watch == Watch::Touch {
             self.get_touched(why, hash, key)
         } else {
-            self.get_beyond(hash, key)
+            self.get_asked(hash, key)
         }
     }
 

@@ -33,6 +33,8 @@ pub(crate) enum Op {
     SetWithTtl(u8, u32, u16),
     SetManyWithTtl(Vec<(u8, u32)>, u16),
     ExpireIn(u8, u16),
+    /// By the time of day, so many milliseconds from now.
+    ExpireAt(u8, u16),
     Persist(u8),
     Touch(u8),
     SetIfAbsent(u8, u32),
@@ -343,6 +345,11 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             }
             Op::ExpireIn(key, ttl) => {
                 let there = self.bucket.expire_in(key, millis(*ttl)).unwrap();
+                self.retime(*key, there, Some(millis(*ttl)));
+            }
+            Op::ExpireAt(key, ttl) => {
+                let time = self.clock.time_of_day() + millis(*ttl);
+                let there = self.bucket.expire_at(key, time).unwrap();
                 self.retime(*key, there, Some(millis(*ttl)));
             }
             Op::Persist(key) => {

@@ -54,6 +54,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (vec((key(), any::<u32>()), 0..6), ttl())
             .prop_map(|(pairs, ttl)| Op::SetManyWithTtl(pairs, ttl)),
         1 => (key(), ttl()).prop_map(|(k, ttl)| Op::ExpireIn(k, ttl)),
+        1 => (key(), ttl()).prop_map(|(k, ttl)| Op::ExpireAt(k, ttl)),
         1 => key().prop_map(Op::Persist),
         1 => key().prop_map(Op::Touch),
         2 => (key(), any::<u32>()).prop_map(|(k, v)| Op::SetIfAbsent(k, v)),
