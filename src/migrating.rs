@@ -213,14 +213,15 @@
 //! | `get(key)`, `exists?(key)` | [`Bucket::peek`], [`Bucket::contains`] | our `get` loads |
 //! | `update`, `get_and_update`, `incr`, `decr` | [`Bucket::update`] | the time that is left stays |
 //! | `take`, `del`, `clear` | [`Bucket::take`], [`Bucket::invalidate`], [`Bucket::clear`] | our `reset` is another thing |
-//! | `expire`, `persist`, `refresh`, `ttl` | [`Bucket::expire_in`], [`Bucket::persist`], [`Bucket::touch`], [`Bucket::ttl`] | [`Ttl`] tells "for ever" from "not there"; no `expire_at`, no `touch` of theirs |
+//! | `expire`, `expire_at`, `persist`, `refresh`, `ttl` | [`Bucket::expire_in`], [`Bucket::expire_at`], [`Bucket::persist`], [`Bucket::touch`], [`Bucket::ttl`] | [`Ttl`] tells "for ever" from "not there"; no `touch` of theirs |
 //! | `size`, `keys`, `empty?` | [`Bucket::len`], [`Bucket::keys`], [`Bucket::is_empty`] | never what has expired |
-//! | `limit`, `prune` | [`Builder::max_weight`], [`WhenFull::Evict`] | exact, by last read or write; no `prune(n)` by hand |
+//! | `limit`, `prune(n)` | [`Builder::max_weight`], [`WhenFull::Evict`], [`Bucket::prune`] | exact, by last read or write; to just `n`, without `reclaim`; refused where nothing is noted of reads |
 //! | warmers | [`Builder::load_all`], [`Builder::refresh_every`], [`Bucket::refresh`] | one dataset a bucket, which it replaces; `required` is to wait on the ticket; a failure never ends the timer |
 //! | `save`, `restore`, `export`, `import` | [`dump`](Builder#method.dump), [`write_dump`](Bucket#method.write_dump), [`Snapshot::iter`], [`Bucket::set_many`] | a dump is read when the bucket is built, and not into one that runs |
-//! | `stream(query)` | [`Snapshot::iter`] | filters and maps are the iterator's |
+//! | `stream(query)` | [`Snapshot::iter`], [`Snapshot::iter_with_ttl`] | filters and maps are the iterator's; a cut, and no window that moves |
 //! | hooks | [`Builder::observer`], [`Builder::key_observer`] | of what goes wrong and of misses; not of each operation, as a hit writes nothing |
-//! | `stats`, `inspect` | [`Bucket::stats`], [`Bucket::load_state`], [`Bucket::weight`] | hits are not counted, for the same reason |
+//! | `stats` | [`Bucket::stats`], [`Stats::hit_rate`], [`Builder::count_reads`] | hits and misses if asked for; who joins a load is a miss, and counted as [joined](Stats::joined); errors count; writes as folds find them |
+//! | `inspect` | [`Bucket::inspect`], [`Bucket::entry`], [`Bucket::expired_keys`] | the last fold is the last sweep; when an entry was written is not kept |
 //! | `compressed` | [`compress_dump`](Builder#method.compress_dump) | of the dump only |
 //!
 //! Not in this version: `transaction` and `execute` ([`Bucket::update`] is one step of one key, [`Bucket::set_many`] one

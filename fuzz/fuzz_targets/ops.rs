@@ -43,6 +43,7 @@ fn fuzz_one(bytes: &[u8]) -> usize {
     let traits = Traits {
         mortal: second & 4 != 0,
         asks: second & 8 != 0,
+        counts: second & 16 != 0,
     };
     let mut ops = Vec::new();
     while !bytes.0.is_empty() && ops.len() < 200 {

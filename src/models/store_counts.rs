@@ -24,7 +24,7 @@ fn counted() -> (Arc<Data>, Folder<u8, u8>) {
 /// Two threads that count in one place, and a fold under them.
 #[test]
 fn counts_are_all_there() {
-    run_model("counts_are_all_there", 300, || {
+    run_model("counts_are_all_there", 1200, || {
         let (data, mut folder) = counted();
         let folding = spawn(&data, move |data| folder.fold(&data.0));
         let other = spawn(&data, |data| {

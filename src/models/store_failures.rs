@@ -18,7 +18,7 @@ fn is_remembered(data: &Data, key: u8) -> bool {
 /// A key is written, and folded, while a load of it fails that began before: there is no failure to be told of then.
 #[test]
 fn failure_of_before_a_write_is_not_remembered() {
-    run_model("failure_of_before_a_write_is_not_remembered", 250, || {
+    run_model("failure_of_before_a_write_is_not_remembered", 100, || {
         let (data, mut folder) = store([(1, 10)]);
         let load = data.0.begin_load();
         let folding = spawn(&data, move |data| {
@@ -65,7 +65,7 @@ fn failure_is_forgotten_with_a_write() {
 /// have drawn their numbers.
 #[test]
 fn failure_ends_with_a_write_that_is_late() {
-    run_model("failure_ends_with_a_write_that_is_late", 300, || {
+    run_model("failure_ends_with_a_write_that_is_late", 25, || {
         let (data, mut folder) = store([]);
         let writer = spawn(&data, |data| data.set(1, 20));
         let load = data.0.begin_load();
@@ -85,7 +85,7 @@ fn failure_ends_with_a_write_that_is_late() {
 /// What is written of other keys, and folded, takes no failure away.
 #[test]
 fn failure_stays_where_others_are_written() {
-    run_model("failure_stays_where_others_are_written", 300, || {
+    run_model("failure_stays_where_others_are_written", 120, || {
         let (data, mut folder) = store([(1, 10)]);
         let load = data.0.begin_load();
         data.set(2, 20);

@@ -124,6 +124,8 @@ pub(crate) struct Traits {
     pub(crate) mortal: bool,
     /// It asks whether a key exists before it loads it.
     pub(crate) asks: bool,
+    /// It counts what is read.
+    pub(crate) counts: bool,
 }
 
 /// What the loaders ask.
@@ -209,6 +211,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             .clock(clock.clock())
             .max_stale(MAX_STALE)
             .loader_threads(loaders)
+            .count_reads(traits.counts)
             .batch_size(3);
         let builder = match ttl {
             Some(ttl) => builder.ttl(ttl),
@@ -941,6 +944,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
 
     /// Every way to read says the same.
     fn compare(&mut self, when: &str) {
+        let before = self.bucket.stats();
         for key in 0..KEYS {
             let expected = self.cached.get(&key).copied();
             assert_eq!(self.bucket.peek(&key), expected, "peek({key}) {when}");
@@ -974,6 +978,12 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             };
             assert_eq!(state, rest, "load_state({key}) {when}");
         }
+        let reads = self.bucket.stats();
+        let reads = (reads.hits - before.hits, reads.misses - before.misses);
+        let hits = 4 * self.cached.len() as u64;
+        let expected = (hits, 4 * u64::from(KEYS) - hits);
+        let counted = if self.traits.counts { expected } else { (0, 0) };
+        assert_eq!(reads, counted, "reads {when}");
         let keys: Vec<u8> = (0..KEYS).collect();
         let states = self.bucket.load_states(&keys);
         let counts = self.bucket.load_counts();
