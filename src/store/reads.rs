@@ -54,10 +54,10 @@ impl Reads {
 }
 
 impl<K: Eq + Clone, V> View<K, V> {
-    /// The value of a key where somebody is to be asked of it, or to be told that it was read.
+    /// The value of a key, for a reader who is counted.
     #[cold]
     #[inline(never)]
-    pub(super) fn get_asked<Q>(&self, hash: u64, key: &Q) -> Option<&V>
+    pub(super) fn get_counted<Q>(&self, hash: u64, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,

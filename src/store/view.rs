@@ -182,8 +182,10 @@ impl<K: Eq + Clone, V> View<K, V> {
             self.get_timed(why, hash, key)
         } else if watch == Watch::Touch {
             self.get_touched(why, hash, key)
+        } else if watch == Watch::Life {
+            self.get_beyond(hash, key)
         } else {
-            self.get_asked(hash, key)
+            self.get_counted(hash, key)
         }
     }
 

@@ -329,11 +329,11 @@ impl<K, V> Table<K, V> {
         let gone = self.places().filter(|&(at, _)| self.is_gone(at, now));
         let gone = gone.map(|(at, _)| self.weight_there(at));
         let weight = weight.saturating_sub(gone.fold(0, u64::saturating_add));
-        self.untouched(weight, now, |at| self.weight_there(at))
+        self.untouched(weight, now, &|at| self.weight_there(at))
     }
 
     /// The same, by what each of them counts for.
-    pub(super) fn untouched(&self, weight: u64, now: Tick, of: impl Fn(At) -> u64) -> Vec<&K> {
+    pub(super) fn untouched(&self, weight: u64, now: Tick, of: &dyn Fn(At) -> u64) -> Vec<&K> {
         if weight == 0 {
             return Vec::new();
         }

@@ -144,7 +144,7 @@ fn g13_a_failure_ends_with_a_success_a_write_or_a_fresh_start() {
             ("set_many", |b| b.set_many([(0, 1)])),
             ("set_if_absent", |b| b.set_if_absent(0, 1).unwrap()),
             ("update", |b| {
-                assert_eq!(b.update(&0, |_| Some(1)).unwrap(), Some(1))
+                assert_eq!(b.update(&0, |_| Some(1)).unwrap(), Some(1));
             }),
             ("invalidate", |b| b.invalidate(&0)),
             ("clear", |b| b.clear().unwrap()),
