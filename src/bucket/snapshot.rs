@@ -100,7 +100,7 @@ impl<K: Key, V: Value, S: HashBuilder> Snapshot<K, V, S> {
     /// bucket.set_with_ttl("eggs", 12, 60 * minute);
     /// bucket.publish()?;
     /// let snapshot = bucket.snapshot();
-    /// let soon = snapshot.iter_with_ttl().filter(|(.., ttl)| *ttl <= Ttl::Left(minute));
+    /// let soon = snapshot.iter_with_ttl().filter(|(.., ttl)| *ttl < Ttl::Left(2 * minute));
     /// assert_eq!(soon.map(|(key, ..)| *key).collect::<Vec<_>>(), ["milk"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

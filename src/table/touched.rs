@@ -332,7 +332,8 @@ impl<K, V> Table<K, V> {
         self.untouched(weight, now, &|at| self.weight_there(at))
     }
 
-    /// The same, by what each of them counts for.
+    /// The same, by what each of them counts for. Compiled once, whatever that is by: twice made all reads of such tables
+    /// save six registers more.
     pub(super) fn untouched(&self, weight: u64, now: Tick, of: &dyn Fn(At) -> u64) -> Vec<&K> {
         if weight == 0 {
             return Vec::new();
