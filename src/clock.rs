@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::sync::{Arc, Coarse, Mutex};
 
@@ -21,6 +21,9 @@ enum Source {
     },
     Manual(Arc<Manual>),
 }
+
+/// Some time in 2001, since the epoch: the time of day at a manual clock's origin.
+const MANUAL_ORIGIN: Duration = Duration::from_secs(1_000_000_000);
 
 struct Manual {
     now: Mutex<Duration>,
@@ -65,17 +68,22 @@ impl Clock {
         }
     }
 
-    /// The time of day, in milliseconds since the epoch; by a manual clock, one that goes with it.
+    /// The time of day; by a manual clock, one that goes with it.
+    pub(crate) fn time_of_day(&self) -> SystemTime {
+        match &self.0 {
+            Source::System { .. } => wall_now(),
+            Source::Manual(_) => {
+                let since = MANUAL_ORIGIN.saturating_add(self.now());
+                let time = SystemTime::UNIX_EPOCH.checked_add(since);
+                time.unwrap_or(SystemTime::UNIX_EPOCH)
+            }
+        }
+    }
+
+    /// The same, in milliseconds since the epoch.
     pub(crate) fn wall_ms(&self) -> u64 {
-        /// Some time in 2001, as a manual clock's origin.
-        const ORIGIN: Duration = Duration::from_secs(1_000_000_000);
-        let since_epoch = match &self.0 {
-            Source::System { .. } => wall_now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .unwrap_or_default(),
-            Source::Manual(_) => ORIGIN.saturating_add(self.now()),
-        };
-        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+        let since_epoch = self.time_of_day().duration_since(SystemTime::UNIX_EPOCH);
+        u64::try_from(since_epoch.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// How long a thread may really sleep before `deadline`, if real time leads there at all.
@@ -261,6 +269,12 @@ impl ManualClock {
         Clock(Source::Manual(Arc::clone(&self.0)))
     }
 
+    /// The time of day, which goes with the clock: what is said in [`SystemTime`] is compared with this.
+    #[must_use]
+    pub fn time_of_day(&self) -> SystemTime {
+        self.clock().time_of_day()
+    }
+
     /// Moves the time forward and wakes whoever waits for a deadline.
     pub fn advance(&self, by: Duration) {
         {
@@ -293,6 +307,6 @@ impl fmt::Debug for ManualClock {
     clippy::disallowed_methods,
     reason = "the one reader of the time of day"
 )]
-pub(crate) fn wall_now() -> std::time::SystemTime {
-    std::time::SystemTime::now()
+pub(crate) fn wall_now() -> SystemTime {
+    SystemTime::now()
 }

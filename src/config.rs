@@ -46,6 +46,8 @@ pub(crate) struct Config {
     /// None of both: an empty dataset may be right.
     pub(crate) dataset_min_count: Option<usize>,
     pub(crate) dataset_max_change: Option<f64>,
+    /// No: a hit that is counted writes something.
+    pub(crate) count_reads: bool,
     /// Zero, below every version that anybody resets to.
     pub(crate) version: u64,
     /// How long a write may wait in the overlay before it is folded. Reads see it at once anyway.
@@ -84,6 +86,7 @@ impl Default for Config {
             dataset_min_count: None,
             dataset_max_change: None,
             exists_capacity: None,
+            count_reads: false,
             version: 0,
             fold_delay: Duration::from_millis(100),
             #[cfg(feature = "dump")]

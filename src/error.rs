@@ -50,7 +50,8 @@ pub enum ErrorKind {
     /// A dataset was fetched and not taken, see
     /// [`Builder::validate_dataset`](crate::Builder::validate_dataset) and
     /// [`Derived::or_refuse`](crate::Derived::or_refuse); or a reset was not allowed, see
-    /// [`Builder::on_reset`](crate::Builder::on_reset). The [`source`](StdError::source) says why.
+    /// [`Builder::on_reset`](crate::Builder::on_reset). The [`source`](StdError::source) says why. Or a bucket was to be
+    /// [pruned](crate::Bucket::prune) that does not know what was touched when.
     Refused,
     /// The bucket's [storage](crate::storage::Storage) returned an error, or did less than it was to: see
     /// [`source`](StdError::source).

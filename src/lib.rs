@@ -99,8 +99,8 @@ mod table;
 use std::hash::{BuildHasher, Hash};
 
 pub use bucket::{
-    Bucket, Builder, Call, Derived, Index, Init, Iter, List, Reader, RefreshTicket, Snapshot, Step,
-    Ticket, Ttl, Warm, WarmTicket,
+    Bucket, Builder, Call, Derived, EntryInfo, Fold, Index, Init, Inspection, Iter, List, Reader,
+    RefreshTicket, Snapshot, Step, Ticket, Ttl, Warm, WarmTicket,
 };
 pub use clock::{Clock, ManualClock};
 pub use config::{Options, WhenFull};
@@ -109,7 +109,7 @@ pub use dump::{DumpError, DumpErrorKind, DumpReport};
 pub use error::{BoxError, BuildError, Error, ErrorKind};
 pub use events::{Event, KeyEvent};
 pub use fetched::{Fetched, Origin};
-pub use load::LoadState;
+pub use load::{LoadCounts, LoadState};
 pub use loader::{BulkLoader, DatasetLoader, Loaded, Loader, Outcome, Warmed, Warmer, Warming};
 pub use refresh::{Dataset, Reset};
 pub use stats::Stats;

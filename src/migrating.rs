@@ -82,10 +82,10 @@
 //! | `load_num_tries`, `load_wait_msec` | [`Builder::wait_limit`], [`Call::timeout`] | no polling |
 //! | `get(key)`, `get_pid(key)` | [`Bucket::fetch`], [`Bucket::get`] | `:not_found` is [`Fetched::is_absent`], `:timed_out` [`ErrorKind::Timeout`], `:failed` [`ErrorKind::Load`], which all who wait get; a failed reload leaves the old value readable |
 //! | `peek(key)`, `with_value(key, f, g)` | [`Bucket::peek`], [`Bucket::with`] | |
-//! | `peek_load_state(key)` | [`Bucket::load_state`] | `:failed` is none: who waits is told, and the key is free |
+//! | `peek_load_state(key)`, of a list as well | [`Bucket::load_state`], [`Bucket::load_states`] | `:failed` is remembered and keeps nobody from loading; [`Bucket::last_failure`] says why |
 //! | `query_load_state(key)` | [`Bucket::load_state`], [`Bucket::request_load`] | two calls |
 //! | `request_load(keys)` | [`Bucket::request_load`] | a ticket to wait on, and which keys found no room; a reload that is queued or under way never blocks a reader |
-//! | `load_state_stats()` | [`Stats::queued`], [`Stats::loading`], [`Bucket::len`] | not a count for each of six states |
+//! | `load_state_stats()` | [`Bucket::load_counts`] | six states, zeros included |
 //! | `cache(key, v)` | [`Bucket::set_if_absent`] | refuses an equal value as well |
 //! | `uncache_key(key)` | [`Bucket::invalidate`] | a load that is under way does not bring it back |
 //! | `size`, `keys`, `values`, `reduce` | [`Bucket::len`], [`Bucket::keys`], [`Snapshot::iter`] | |
@@ -216,16 +216,17 @@
 //! | `transaction`, `execute` | [`Bucket::update_many`] | no key is locked: what was said is asked for again if one was changed; all or nothing |
 //! | `invoke`, custom commands | [`Bucket::with`], [`Bucket::update`] | closures, which need not be named before |
 //! | `take`, `del`, `clear` | [`Bucket::take`], [`Bucket::invalidate`], [`Bucket::clear`] | our `reset` is another thing |
-//! | `expire`, `persist`, `refresh`, `ttl` | [`Bucket::expire_in`], [`Bucket::persist`], [`Bucket::touch`], [`Bucket::ttl`] | [`Ttl`] tells "for ever" from "not there"; no `expire_at`, no `touch` of theirs |
+//! | `expire`, `expire_at`, `persist`, `refresh`, `ttl` | [`Bucket::expire_in`], [`Bucket::expire_at`], [`Bucket::persist`], [`Bucket::touch`], [`Bucket::ttl`] | [`Ttl`] tells "for ever" from "not there"; no `touch` of theirs |
 //! | `size`, `keys`, `empty?` | [`Bucket::len`], [`Bucket::keys`], [`Bucket::is_empty`] | never what has expired |
-//! | `limit`, `prune` | [`Builder::max_weight`], [`WhenFull::Evict`] | exact, by last read or write; no `prune(n)` by hand |
+//! | `limit`, `prune(n)` | [`Builder::max_weight`], [`WhenFull::Evict`], [`Bucket::prune`] | exact, by last read or write; to just `n`, without `reclaim`; refused where nothing is noted of reads |
 //! | `save`, `restore`, `export`, `import` | [`dump`](Builder#method.dump), [`write_dump`](Bucket#method.write_dump), [`read_dump`](Bucket#method.read_dump), [`Snapshot::iter`], [`Bucket::set_many`] | a dump is read whole or not at all, when the bucket is built or into one that runs |
 //! | `warmers: [warmer(...)]`, `execute/1`, `interval` | [`Builder::warmer`]: a [`Warm`], [`Warmer`], [`Warm::every`] | any number, by name; pairs are merged, as there, but never over what was written during the run |
 //! | `required: true`, the default there | [`Warm::required`] | to be said; with a [limit](Builder::warm_limit); a failure later never ends the timer |
 //! | `warm(cache, only: names, wait: true)` | [`Bucket::warm`], [`Bucket::warm_all`]: a [`WarmTicket`] | an unknown name is an error |
-//! | `stream(query)` | [`Snapshot::iter`] | filters and maps are the iterator's |
+//! | `stream(query)` | [`Snapshot::iter`], [`Snapshot::iter_with_ttl`] | filters and maps are the iterator's; a cut, and no window that moves |
 //! | hooks | [`Builder::observer`], [`Builder::key_observer`] | of what goes wrong and of misses; not of each operation, as a hit writes nothing |
-//! | `stats`, `inspect` | [`Bucket::stats`], [`Bucket::load_state`], [`Bucket::weight`] | hits are not counted, for the same reason |
+//! | `stats` | [`Bucket::stats`], [`Stats::hit_rate`], [`Builder::count_reads`] | hits and misses if asked for; who joins a load is a miss, and counted as [joined](Stats::joined); errors count; writes as folds find them |
+//! | `inspect` | [`Bucket::inspect`], [`Bucket::entry`], [`Bucket::expired_keys`] | the last fold is the last sweep; when an entry was written is not kept |
 //! | `compressed` | [`compress_dump`](Builder#method.compress_dump) | of the dump only |
 //!
 //! Not in this version: `ordered`; routers and nodes; calls that a task awaits.

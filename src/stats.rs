@@ -1,6 +1,8 @@
-//! Counters, and what they add up to. Nothing is counted on a hit.
+//! Counters, and what they add up to. Nothing is counted on a hit, unless it is [asked for](crate::Builder::count_reads).
 
-use crate::sync::{atomic::AtomicU64, order};
+use std::time::Duration;
+
+use crate::sync::{atomic::AtomicU64, order, plain};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -9,6 +11,14 @@ macro_rules! counters {
         pub(crate) struct Counters {
             $(pub(crate) $name: AtomicU64,)*
             tables_retired: AtomicU64,
+            /// Calls of loaders, for one key or for a batch.
+            pub(crate) loader: Times,
+            /// Calls of the loader of the dataset.
+            pub(crate) dataset: Times,
+            pub(crate) joined: plain::Word,
+            pub(crate) written: plain::Word,
+            pub(crate) removed: plain::Word,
+            pub(crate) expired: plain::Word,
         }
 
         /// What a bucket has done so far, and what it has on its hands.
@@ -19,6 +29,30 @@ macro_rules! counters {
         #[non_exhaustive]
         pub struct Stats {
             $($(#[$doc])* pub $name: u64,)*
+            /// Reads that found something cached, where they are [counted](crate::Builder::count_reads); else 0.
+            pub hits: u64,
+            /// Reads that did not, where they are counted.
+            pub misses: u64,
+            /// Keys that a call found under way already, and waited for the load of another.
+            pub joined: u64,
+            /// How long loaders took, all calls together: those in [`loader_calls`](Self::loader_calls) that have
+            /// ended, by a value, an error or a panic. By the bucket's [clock](crate::Builder::clock).
+            pub loader_time: Duration,
+            /// The longest of them.
+            pub loader_longest: Duration,
+            /// Datasets that were fetched, or were to be: calls of the loader of the dataset that have ended.
+            pub dataset_calls: u64,
+            /// How long these took, all together, with what it takes to go through the pairs.
+            pub dataset_time: Duration,
+            /// The longest of them.
+            pub dataset_longest: Duration,
+            /// Keys that folds found written, by a call or a load. One that is written again before it is folded counts
+            /// once; what is emptied by a clear or a reset before it is folded, or replaced by a dataset, does not.
+            pub written: u64,
+            /// Keys that folds found removed: invalidated, taken, gone at the source, dead or refused.
+            pub removed: u64,
+            /// Entries that folds found expired, or idle for too long, and left out.
+            pub expired: u64,
             /// Events that no observer was told of.
             pub events_dropped: u64,
             /// What everything that is cached weighs; 0 in a bucket without a limit.
@@ -36,6 +70,15 @@ macro_rules! counters {
                 Stats {
                     $($name: self.$name.load(order::COUNT),)*
                     tables_retired: self.tables_retired.load(order::COUNT),
+                    joined: self.joined.load(order::COUNT),
+                    loader_time: self.loader.total(),
+                    loader_longest: self.loader.longest(),
+                    dataset_calls: self.dataset.calls.load(order::COUNT),
+                    dataset_time: self.dataset.total(),
+                    dataset_longest: self.dataset.longest(),
+                    written: self.written.load(order::COUNT),
+                    removed: self.removed.load(order::COUNT),
+                    expired: self.expired.load(order::COUNT),
                     ..Stats::default()
                 }
             }
@@ -112,7 +155,69 @@ counters! {
     storage_failed,
 }
 
+impl Stats {
+    /// What part of the reads found something cached, from 0.0 to 1.0; `None` where none was
+    /// [counted](crate::Builder::count_reads).
+    #[must_use]
+    pub fn hit_rate(&self) -> Option<f64> {
+        let reads = self.hits + self.misses;
+        (reads > 0).then(|| self.hits as f64 / reads as f64)
+    }
+}
+
+/// How often something was called, and how long that took. Nothing that a model explores.
+#[derive(Debug, Default)]
+pub(crate) struct Times {
+    calls: plain::Word,
+    total: plain::Word,
+    longest: plain::Word,
+}
+
+impl Times {
+    /// Makes a call and takes its time, also where it panics.
+    pub(crate) fn time<R>(&self, now: impl Fn() -> Duration, call: impl FnOnce() -> R) -> R {
+        if cfg!(any(larder_loom, larder_shuttle)) {
+            // A manual clock is one more lock, and what is counted here is nothing that a model asks for.
+            return call();
+        }
+        let _ends = Ends {
+            since: now(),
+            now,
+            times: self,
+        };
+        call()
+    }
+
+    fn total(&self) -> Duration {
+        Duration::from_nanos(self.total.load(order::COUNT))
+    }
+
+    fn longest(&self) -> Duration {
+        Duration::from_nanos(self.longest.load(order::COUNT))
+    }
+}
+
+struct Ends<'a, F: Fn() -> Duration> {
+    times: &'a Times,
+    now: F,
+    since: Duration,
+}
+
+impl<F: Fn() -> Duration> Drop for Ends<'_, F> {
+    fn drop(&mut self) {
+        let took = (self.now)().saturating_sub(self.since);
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.times.calls.fetch_add(1, order::COUNT);
+        self.times.total.fetch_add(took, order::COUNT);
+        self.times.longest.fetch_max(took, order::COUNT);
+    }
+}
+
 impl Counters {
+    pub(crate) fn note(counter: &plain::Word, by: usize) {
+        counter.fetch_add(by as u64, order::COUNT);
+    }
+
     pub(crate) fn add(counter: &AtomicU64, by: usize) {
         counter.fetch_add(by as u64, order::COUNT);
     }

@@ -43,6 +43,7 @@ fn fuzz_one(bytes: &[u8]) -> usize {
     let traits = Traits {
         mortal: second & 4 != 0,
         asks: second & 8 != 0,
+        counts: second & 16 != 0,
     };
     let mut ops = Vec::new();
     while !bytes.0.is_empty() && ops.len() < 200 {
@@ -91,7 +92,7 @@ impl Bytes<'_> {
     }
 
     fn op(&mut self) -> Op {
-        match self.next() % 33 {
+        match self.next() % 34 {
             0 => Op::Set(self.key(), self.value()),
             1 => Op::SetIfAbsent(self.key(), self.value()),
             2 => {
@@ -138,6 +139,7 @@ impl Bytes<'_> {
                 let count = self.next() % 6;
                 Op::Step((0..count).map(|_| (self.key(), self.change())).collect())
             }
+            32 => Op::ExpireAt(self.key(), self.ttl()),
             _ => {
                 let (brings, sets) = (self.next() % 6, self.next() % 2);
                 let mut pairs = |count| (0..count).map(|_| (self.key(), self.value())).collect();

@@ -70,6 +70,7 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `exists_capacity` | 100 000 keys |
 /// | `key_events` | [`KeyEvent::FAILURES`](crate::KeyEvent::FAILURES), where there is a `key_observer` |
 /// | `alive` | none: values do not die |
+/// | `count_reads` | no: a hit writes nothing |
 /// | `version` | 0 |
 /// | `on_reset` | none: a reset asks nobody |
 /// | `warm_limit` | none: `build` waits for required warmers |
@@ -288,6 +289,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             alive: self.alive,
             limits,
             idle: config.time_to_idle.map(Idle::after),
+            count_reads: config.count_reads,
         };
         let store = Store::holding(table, version, self.hasher, clock.clone(), terms);
         let store = Arc::new(store);
@@ -361,9 +363,9 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
         }
         if let Some(fetcher) = &self.fetcher {
             let (fetcher, store) = (Arc::clone(fetcher), Arc::clone(&self.store));
-            let control = Arc::clone(&self.control);
+            let (control, stats) = (Arc::clone(&self.control), Arc::clone(&self.stats));
             self.threads
-                .spawn("dataset", move || fetcher.work(&store, &control))?;
+                .spawn("dataset", move || fetcher.work(&store, &control, &stats))?;
         }
         #[cfg(feature = "dump")]
         self.start_dumper()?;

@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 use std::hash::Hash;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::Bucket;
 use super::core::Core;
@@ -78,10 +78,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         let store = &self.core.store;
         let hash = store.hash(key);
         let expires = store.view().deadline(hash, key)?;
-        Some(match expires.time() {
-            None => Ttl::Never,
-            Some(time) => Ttl::Left(time.saturating_sub(self.core.clock.now())),
-        })
+        Some(Ttl::until(expires, self.core.clock.now()))
     }
 
     /// Has the value of a key expire after `ttl` from now on. Returns whether the key is cached.
@@ -105,6 +102,47 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         self.retime(key, Deadline::after(&self.core.clock, ttl))
+    }
+
+    /// Has the value of a key expire at a time of day; at once, if that is past. As [`expire_in`](Self::expire_in)
+    /// otherwise.
+    ///
+    /// The time that is left is taken once, now. What becomes of the system's clock afterwards, if somebody sets it or
+    /// it leaps, makes the value expire neither sooner nor later.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use larder::Ttl;
+    ///
+    /// let time = larder::ManualClock::new();
+    /// let bucket = larder::Bucket::<u32, &str>::builder("codes").clock(time.clock()).build()?;
+    /// bucket.set(1, "4711");
+    /// let midnight = time.time_of_day() + Duration::from_secs(3600);
+    /// assert!(bucket.expire_at(&1, midnight)?);
+    /// assert_eq!(bucket.ttl(&1), Some(Ttl::Left(Duration::from_secs(3600))));
+    /// assert!(bucket.expire_at(&1, time.time_of_day())?);
+    /// assert_eq!(bucket.peek(&1), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn expire_at<Q>(&self, key: &Q, time: SystemTime) -> Result<bool, Error>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let clock = &self.core.clock;
+        let left = time.duration_since(clock.time_of_day()).unwrap_or_default();
+        self.retime(
+            key,
+            match left {
+                // By the clock that reads go by, which may be late.
+                Duration::ZERO => clock.coarse().to_deadline(),
+                left => Deadline::after(clock, left),
+            },
+        )
     }
 
     /// Has the value of a key never expire. As [`expire_in`](Self::expire_in) otherwise.
@@ -147,7 +185,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         let deadline = self.core.loads.deadline(self.core.config.wait_limit);
         loop {
             // The check is not run in the middle of a write.
-            if store.is_guarded() && !self.contains(key) {
+            if store.is_guarded() && !store.view().is_present(hash, key) {
                 return Ok(false);
             }
             match store.retime(hash, &owned, expires) {

@@ -7,10 +7,13 @@ mod derived;
 #[cfg(feature = "dump")]
 mod dump;
 mod expiry;
+mod inspect;
 mod liveness;
+mod prune;
 mod reader;
 mod reset;
 mod snapshot;
+mod states;
 mod step;
 mod storage;
 mod switch;
@@ -37,6 +40,7 @@ pub use self::builder::{Builder, Init, Warm};
 pub use self::call::Call;
 pub use self::derived::{Derived, Index, List};
 pub use self::expiry::Ttl;
+pub use self::inspect::{EntryInfo, Fold, Inspection};
 pub use self::reader::Reader;
 pub use self::snapshot::{Iter, Snapshot};
 pub use self::step::Step;
@@ -476,7 +480,8 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         self.core.store.keys()
     }
 
-    /// Where a key stands between the cache and its loader.
+    /// Where a key stands between the cache and its loader. See [`load_states`](Self::load_states) for several keys, and
+    /// [`load_counts`](Self::load_counts) for how many there are in each state.
     #[doc(alias = "peek_load_state")]
     pub fn load_state<Q>(&self, key: &Q) -> LoadState
     where
@@ -487,13 +492,13 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     }
 
     /// What the bucket has done so far, and has on its hands.
-    #[doc(alias = "load_state_stats")]
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.core.stats.stats();
         let keys = self.core.loads.key_events();
         let keys = keys.map_or(0, |keys| keys.events().dropped());
         stats.events_dropped = self.core.events.dropped() + keys;
+        (stats.hits, stats.misses) = self.core.store.reads();
         stats.weight = self.weight();
         stats.queued = self.core.loads.queued() as u64;
         stats.loading = self.core.loads.under_way() as u64;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::time::SystemTime;
 
+use super::Ttl;
 use crate::clock::Tick;
 use crate::store::Generation;
 use crate::sync::Arc;
@@ -80,6 +81,33 @@ impl<K: Key, V: Value, S: HashBuilder> Snapshot<K, V, S> {
             pairs: Box::new(self.generation.table.iter_at(self.taken)),
             left: self.len(),
         }
+    }
+
+    /// All pairs, each with how long its value was to live from the moment on in which the snapshot was taken. In the
+    /// order of [`iter`](Self::iter).
+    ///
+    /// With the iterator's own adaptors this is a query by key, by value and by time; what has expired is not in a
+    /// snapshot, but its keys can be [asked for](super::Bucket::expired_keys).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use larder::Ttl;
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// let bucket = larder::Bucket::<&str, u32>::builder("stock").build()?;
+    /// bucket.set("salt", 7);
+    /// bucket.set_with_ttl("milk", 2, minute);
+    /// bucket.set_with_ttl("eggs", 12, 60 * minute);
+    /// bucket.publish()?;
+    /// let snapshot = bucket.snapshot();
+    /// let soon = snapshot.iter_with_ttl().filter(|(.., ttl)| *ttl < Ttl::Left(2 * minute));
+    /// assert_eq!(soon.map(|(key, ..)| *key).collect::<Vec<_>>(), ["milk"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn iter_with_ttl(&self) -> impl Iterator<Item = (&K, &V, Ttl)> {
+        let taken = self.taken.to_deadline().time().unwrap_or_default();
+        let entries = self.generation.table.entries_at(self.taken);
+        entries.map(move |(key, value, expires)| (key, value, Ttl::until(expires, taken)))
     }
 
     /// How many keys it holds.

@@ -88,6 +88,18 @@ impl<T> Arena<T> {
         self.claimed.load(order::COUNT) as usize
     }
 
+    /// Bytes of what it has allocated.
+    pub(super) fn bytes(&self) -> usize {
+        let chunks = self.directory.iter().filter_map(Lazy::get);
+        chunks
+            .map(|chunk| {
+                let segments = chunk.iter().filter_map(Lazy::get);
+                let slots = segments.map(|segment| size_of_val(&**segment));
+                size_of_val(&**chunk) + slots.sum::<usize>()
+            })
+            .sum()
+    }
+
     #[inline]
     fn place(index: usize) -> Place {
         // Counted from as far in front of the first slot as the first segment is long, the segments that grow

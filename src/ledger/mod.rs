@@ -186,6 +186,11 @@ impl<K: Eq, T> Ledger<K, T> {
         self.keys.load(order::COUNT) as usize
     }
 
+    /// Bytes of what it has allocated.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.root) + self.blocks.bytes() + self.entries.bytes()
+    }
+
     /// Calls `each` for the last item of every key. Exact only while nobody writes.
     pub(crate) fn for_each<'a>(&'a self, mut each: impl FnMut(u64, &'a K, &'a T)) {
         let mut open: Vec<&[Group]> = Vec::new();

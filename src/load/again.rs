@@ -19,10 +19,12 @@ pub(super) struct Round<'q, Q: ?Sized, V> {
     pub(super) answers: Vec<Result<Fetched<V>, Error>>,
     /// Which of the answers are older than a reset.
     pub(super) again: Vec<usize>,
+    /// How many of the keys were cached.
+    pub(super) cached: usize,
 }
 
 impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
-    /// The values of many keys: hits from one view, all misses together in one request.
+    /// The values of many keys: hits from one view, all misses together in one request. Counts who reads.
     pub(crate) fn fetch_many<'q, Q>(
         &self,
         keys: impl Iterator<Item = &'q Q>,
@@ -33,11 +35,28 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         K: Borrow<Q>,
         Q: std::hash::Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
     {
+        let (answers, cached) = self.fetch_all(keys, limit, keep);
+        self.store.count_reads(answers.len(), cached);
+        answers
+    }
+
+    /// The same without counting. Also how many of the keys were cached to begin with.
+    pub(super) fn fetch_all<'q, Q>(
+        &self,
+        keys: impl Iterator<Item = &'q Q>,
+        limit: Duration,
+        keep: Keep,
+    ) -> (Vec<Result<Fetched<V>, Error>>, usize)
+    where
+        K: Borrow<Q>,
+        Q: std::hash::Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
+    {
         let mut until = None;
         let Round {
             asked,
             mut answers,
             mut again,
+            cached,
         } = self.fetch_round(keys, (limit, &mut until), keep);
         while !again.is_empty() {
             if until.is_some_and(|until| self.clock.now() >= until) {
@@ -56,7 +75,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             }
             again = outdated;
         }
-        answers
+        (answers, cached)
     }
 
     /// What a caller is told at once who has to ask again, as its answer was older than a reset: what is cached by
@@ -73,7 +92,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         Q: Eq + ?Sized,
     {
         let until = until?;
-        if let Some(value) = view.value(hash, key) {
+        if let Some(value) = view.uncounted(hash, key).cloned() {
             return Some(Ok(Fetched::new(Some(value), Origin::Hit)));
         }
         (self.clock.now() >= until).then(|| {

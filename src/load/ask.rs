@@ -92,14 +92,16 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
 
     fn call<T>(&self, keys: usize, load: impl FnOnce() -> T) -> T {
         self.stats.batch(keys);
-        self.haste.time(load)
+        let timed = || self.haste.time(load);
+        self.stats.loader.time(|| self.clock.now(), timed)
     }
 
     /// What is cached of a key that is to be reloaded.
     fn current(&self, flight: &Flight<K, V>) -> Option<V> {
+        let (hash, key) = (flight.hash(), flight.key());
         flight
             .wants_reload()
-            .then(|| self.store.view().value(flight.hash(), flight.key()))?
+            .then(|| self.store.view().uncounted(hash, key).cloned())?
     }
 
     /// The source has nothing newer than what is cached, which is written again as if it had been loaded, if nothing
@@ -122,7 +124,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             written => written.and_then(|content| content.value),
         };
         // Else it was changed meanwhile, and that stands.
-        match written.or_else(|| self.store.view().value(hash, key)) {
+        match written.or_else(|| self.store.view().uncounted(hash, key).cloned()) {
             Some(value) => Answer::Loaded(value),
             None => {
                 let why = "the loader says that nothing has changed, and nothing is cached";

@@ -43,6 +43,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         if number >= self.store.view().reset {
             self.tell_failed(flight, &answer);
         }
+        self.remember(flight, number, &answer);
         match self.try_end(flight, number, None, answer) {
             Ok(()) if failed => End::Failed,
             Ok(()) => End::Well,
@@ -66,8 +67,11 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 return None;
             }
             let found = match joined {
-                0 => first.value(flight.hash(), flight.key()),
-                _ => self.store.view().value(flight.hash(), flight.key()),
+                0 => first.uncounted(flight.hash(), flight.key()).cloned(),
+                _ => {
+                    let view = self.store.view();
+                    view.uncounted(flight.hash(), flight.key()).cloned()
+                }
             };
             match self.try_end(flight, number, Some(joined), Answer::Hit(found?)) {
                 Ok(()) => return Some(End::Well),
@@ -87,6 +91,8 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     ) -> Result<End, V> {
         let mut joined = 0;
         while !flight.wants_saved() {
+            self.store
+                .load_succeeded(number, flight.hash(), flight.key());
             match self.try_end(flight, number, Some(joined), Answer::Ignored(value)) {
                 Err(Unanswered::Joined(now, Answer::Ignored(back))) => {
                     (joined, value) = (now, back);
@@ -138,6 +144,9 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     /// version.
     pub(crate) fn end(&self, flight: &Arc<Flight<K, V>>, answer: Answer<V>) {
         self.tell_failed(flight, &answer);
+        if flight.number() != 0 && !flight.is_over() {
+            self.remember(flight, flight.number(), &answer);
+        }
         self.take_out(flight);
         drop_contained(flight.answer(answer, &self.stats));
         flight.drop_context();
@@ -150,6 +159,24 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             && !flight.is_over()
         {
             self.tell(KeyEvent::Failed, flight.key());
+        }
+    }
+
+    /// Before it is answered, too: who was told that a load has failed finds out why, and who was told of a value finds
+    /// nothing of an earlier failure. What ends with the bucket has not failed.
+    fn remember(&self, flight: &Flight<K, V>, number: u64, answer: &Answer<V>) {
+        let (hash, key) = (flight.hash(), flight.key());
+        match answer {
+            Answer::Failed(error) if error.is_closed() => {}
+            Answer::Failed(error) => {
+                let missed = !flight.wants_reload();
+                self.store.load_failed((number, missed), hash, key, error);
+            }
+            Answer::Loaded(_) | Answer::Ignored(_) | Answer::Absent => {
+                self.store.load_succeeded(number, hash, key);
+            }
+            // Nothing was loaded.
+            Answer::Hit(_) => {}
         }
     }
 

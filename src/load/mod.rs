@@ -20,6 +20,7 @@ mod promise;
 mod queue;
 mod request;
 mod runner;
+mod states;
 mod sweep;
 mod warm;
 mod worker;
@@ -46,6 +47,7 @@ pub(crate) use self::flight::{Flight, Keep};
 pub(crate) use self::promise::{Promise, Woken};
 pub(crate) use self::request::Requested;
 pub(crate) use self::runner::Running;
+pub use self::states::LoadCounts;
 pub(crate) use self::sweep::{Sweep, Swept};
 
 /// Where values come from.
@@ -91,6 +93,9 @@ pub(crate) type RefreshFilter<K, V> = Box<dyn Fn(&K, Outcome<V>) -> Outcome<V> +
 pub enum LoadState {
     /// Neither cached nor wanted.
     Unknown,
+    /// The same, and the last load of it failed: see [`Bucket::last_failure`](crate::Bucket::last_failure). The next
+    /// `get` loads it, as any key that is not cached.
+    Failed,
     /// Not cached, and queued for a load.
     Requested,
     /// Not cached, and being loaded.
@@ -208,6 +213,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             .filter(|flight| !flight.is_over());
         let cached = self.store.view().is_present(hash, key);
         match (cached, flight.map(|flight| flight.has_begun())) {
+            (false, None) if self.store.last_failure(hash, key).is_some() => LoadState::Failed,
             (false, None) => LoadState::Unknown,
             (false, Some(false)) => LoadState::Requested,
             (false, Some(true)) => LoadState::Loading,

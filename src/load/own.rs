@@ -117,6 +117,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
         drop(view);
         self.stats.batch(1);
+        let mut load = |key| self.stats.loader.time(|| self.clock.now(), || load(key));
         match contained(|| load(flight.key()).apart(flight.key())) {
             Ok(brought) => {
                 self.store_extras(brought.others, number);

@@ -11,6 +11,7 @@ use super::queue::Urgency;
 use crate::error::Error;
 use crate::events::KeyEvent;
 use crate::fetched::{Fetched, Origin};
+use crate::stats::Counters;
 use crate::store::{Found, Groups, LiveLoad};
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
@@ -34,9 +35,11 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         K: Borrow<Q>,
         Q: std::hash::Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
     {
+        let first = until.is_none();
         let view = self.store.view();
         let reset = view.reset;
         let mut waits = Vec::new();
+        let mut cached = 0;
         let mut answers = Vec::with_capacity(keys.size_hint().0);
         let mut led = Led {
             loads: self,
@@ -50,13 +53,16 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             for (&(hash, key), hit) in group.iter().zip(&hits) {
                 let found = hit.map_or_else(|| view.beyond_hit(hash, key), Found::Table);
                 if let Some(value) = found.value() {
+                    cached += 1;
                     answers.push(Ok(Fetched::new(Some(value.clone()), Origin::Hit)));
                     continue;
                 }
                 let not_in = matches!(found, Found::Nothing).then_some(view.current.epoch);
                 let at = answers.len();
                 answers.push(self.part(&view, hash, key, not_in, keep).map(|part| {
-                    self.tell_part(&part, key);
+                    if first {
+                        self.tell_part(&part, key);
+                    }
                     let (flight, leads) = match part {
                         Part::Absent => return Fetched::new(None, Origin::Hit),
                         Part::Join(flight) => (flight, false),
@@ -82,6 +88,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 asked,
                 answers,
                 again,
+                cached,
             };
         }
         self.take_over_queued(waits.iter().map(|(_, flight, _)| flight), limit);
@@ -102,10 +109,11 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             asked,
             answers,
             again,
+            cached,
         }
     }
 
-    /// The values of many keys: hits from one view, and [`fetch_many`](Self::fetch_many) for the others.
+    /// The values of many keys: hits from one view, and [`fetch_all`](Self::fetch_all) for the others.
     pub(crate) fn get_many<'q, Q>(
         &self,
         keys: impl Iterator<Item = &'q Q>,
@@ -133,12 +141,12 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
         let until = self.deadline(limit);
         let keys: Vec<&Q> = missed.iter().map(|&(_, key)| key).collect();
-        let fetched = self.fetch_many(keys.into_iter(), limit, keep);
+        let (fetched, _) = self.fetch_all(keys.into_iter(), limit, keep);
         if self.store.view().reset != reset {
             // What was found is of before, and who has waited is to be told what is so now.
             let left = until.saturating_sub(self.clock.now());
             let keys: Vec<&Q> = groups.into_kept().into_iter().map(|(_, key)| key).collect();
-            let fetched = self.fetch_many(keys.into_iter(), left, keep);
+            let (fetched, _) = self.fetch_all(keys.into_iter(), left, keep);
             let value = |fetched: Result<Fetched<V>, Error>| fetched.ok()?.into_value();
             return fetched.into_iter().map(value).collect();
         }
@@ -202,6 +210,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             Part::Join(_) => KeyEvent::Blocked,
             Part::Absent => KeyEvent::Absent,
         };
+        Counters::note(&self.stats.joined, usize::from(event == KeyEvent::Blocked));
         self.tell(event, key);
     }
 

@@ -65,11 +65,15 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 self.run_batch(flights, live.number(), None)
             }
             Ok(_) => 0,
-            Err(_) => {
+            Err(error) => {
                 let live = self.store.begin_load();
                 for key in &keys {
-                    let _ =
-                        contained(|| self.report_stale(live.number(), self.store.hash(key), key));
+                    let _ = contained(|| {
+                        let hash = self.store.hash(key);
+                        self.report_stale(live.number(), hash, key);
+                        self.store
+                            .load_failed((live.number(), false), hash, key, &error);
+                    });
                 }
                 keys.len()
             }

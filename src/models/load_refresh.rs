@@ -199,7 +199,8 @@ fn refresh_dataset_against_stop() {
         let thread = {
             let (fetcher, store) = (Arc::clone(&fetcher), Arc::clone(&refreshed.kit.store));
             let control = Arc::clone(&refreshed.control);
-            thread::spawn(move || fetcher.work(&store, &control))
+            let stats = Arc::clone(&refreshed.kit.stats);
+            thread::spawn(move || fetcher.work(&store, &control, &stats))
         };
         let reply = refreshed.control.ask(|requests| &mut requests.refresh);
         refreshed.control.stop();
@@ -233,7 +234,8 @@ fn refresh_dataset_against_clear() {
         let thread = {
             let (fetcher, store) = (Arc::clone(&fetcher), Arc::clone(&refreshed.kit.store));
             let control = Arc::clone(&refreshed.control);
-            thread::spawn(move || fetcher.work(&store, &control))
+            let stats = Arc::clone(&refreshed.kit.stats);
+            thread::spawn(move || fetcher.work(&store, &control, &stats))
         };
         let refresh = refreshed.control.ask(|requests| &mut requests.refresh);
         dataset.read.wait(&refreshed.kit.time.clock(), LONG);

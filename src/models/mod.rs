@@ -44,6 +44,8 @@ mod slots;
 #[cfg(larder_loom)]
 mod store_conditional;
 #[cfg(larder_loom)]
+mod store_counts;
+#[cfg(larder_loom)]
 mod store_cuts;
 #[cfg(larder_loom)]
 mod store_dead;
@@ -51,6 +53,8 @@ mod store_dead;
 mod store_derived;
 #[cfg(larder_loom)]
 mod store_expiry;
+#[cfg(larder_loom)]
+mod store_failures;
 #[cfg(larder_loom)]
 mod store_joint;
 #[cfg(larder_loom)]

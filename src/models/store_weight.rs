@@ -26,6 +26,7 @@ fn stocked<const N: usize>(
         alive,
         limits: Some(limits),
         idle: None,
+        count_reads: false,
     };
     let store = Store::holding(Table::empty(), 0, Plain::default(), Clock::system(), terms);
     let data = Arc::new(Data(Arc::new(store)));

@@ -23,6 +23,7 @@ pub(crate) struct Requests<K, V> {
     pub(crate) clear: Vec<Reply<u64>>,
     pub(crate) switch: Switch,
     pub(crate) reset: ResetTo,
+    pub(crate) prune: Prune,
     pub(crate) refresh: Vec<Reply<()>>,
     /// Answered as soon as a turn begins, for who waits for the end of one.
     pub(crate) turn: Vec<Reply<()>>,
@@ -49,6 +50,14 @@ pub(crate) struct ResetTo {
     pub(crate) asked: Vec<Reply<u64>>,
 }
 
+/// To how many keys the bucket is to be brought down.
+#[derive(Default)]
+pub(crate) struct Prune {
+    /// For each that asks, how many are to be left.
+    pub(crate) to: Vec<usize>,
+    pub(crate) asked: Vec<Reply<u64>>,
+}
+
 impl<K, V> Default for Requests<K, V> {
     fn default() -> Self {
         Self {
@@ -56,6 +65,7 @@ impl<K, V> Default for Requests<K, V> {
             clear: Vec::new(),
             switch: Switch::default(),
             reset: ResetTo::default(),
+            prune: Prune::default(),
             refresh: Vec::new(),
             turn: Vec::new(),
             joints: Vec::new(),

@@ -10,6 +10,7 @@ use crate::contain::contained;
 use crate::error::Error;
 use crate::load::Running;
 use crate::loader::DatasetLoader;
+use crate::stats::Counters;
 use crate::store::{Built, Store};
 use crate::sync::{Arc, Mutex, Parker, atomic::AtomicBool, order};
 use crate::table::Table;
@@ -76,7 +77,12 @@ impl<K: Key, V: Value> Fetcher<K, V> {
     }
 
     /// The body of the thread.
-    pub(crate) fn work<S: HashBuilder>(&self, store: &Store<K, V, S>, control: &Control<K, V>) {
+    pub(crate) fn work<S: HashBuilder>(
+        &self,
+        store: &Store<K, V, S>,
+        control: &Control<K, V>,
+        stats: &Counters,
+    ) {
         loop {
             let (wanted, stop) = {
                 let mut job = self.job.lock();
@@ -86,20 +92,23 @@ impl<K: Key, V: Value> Fetcher<K, V> {
                 return;
             }
             match wanted {
-                Some(fetch) => control.deliver(fetch, self.fetch(store)),
+                Some(fetch) => control.deliver(fetch, self.fetch(store, stats)),
                 None => self.parker.park_forever(),
             }
         }
     }
 
-    fn fetch<S: HashBuilder>(&self, store: &Store<K, V, S>) -> Fetched<K, V> {
+    fn fetch<S: HashBuilder>(&self, store: &Store<K, V, S>, stats: &Counters) -> Fetched<K, V> {
         // A dataset loader may call its bucket like any other loader.
         let _running = Running::enter()?;
         contained(|| {
-            let pairs = self.loader.load_all().map_err(Error::load)?;
             let mut arrivals = Arrivals::new(&self.derivers);
-            let pairs = pairs.inspect(|(key, _)| arrivals.note(key));
-            let table = Table::from_pairs(pairs, |key| store.hash(key));
+            let fetch = || {
+                let pairs = self.loader.load_all().map_err(Error::load)?;
+                let pairs = pairs.inspect(|(key, _)| arrivals.note(key));
+                Ok(Table::from_pairs(pairs, |key| store.hash(key)))
+            };
+            let table = stats.dataset.time(|| store.clock().now(), fetch)?;
             self.validators.check(&Dataset {
                 table: &table,
                 pairs: arrivals.count,

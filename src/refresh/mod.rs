@@ -11,6 +11,7 @@ mod derive;
 pub(crate) mod dumps;
 mod joints;
 mod liveness;
+mod prune;
 mod reset;
 pub(crate) mod saves;
 mod schedule;

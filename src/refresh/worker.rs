@@ -146,11 +146,12 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         }
         // After a dataset that may end it, and before the fold of who asks for a snapshot of now.
         self.take_out_stale();
+        self.prune(requests.prune);
         self.fold_if_due(requests.publish);
         self.end_sweep_if_over();
         self.wanted.extend(requests.refresh);
         self.start_refresh_if_due();
-        self.count_evicted();
+        self.count_folded();
         self.store.look_for_room();
         // Values and keys contain or lose their panics there; nothing to report.
         let _ = self.contained(|this| this.folder.sweep(&this.store));
@@ -196,13 +197,17 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
                 });
             }
         }
-        self.count_evicted();
+        self.count_folded();
         answer_all(asked, &folded);
     }
 
-    /// Before those are answered who have asked for what has evicted them.
-    fn count_evicted(&mut self) {
-        Counters::add(&self.stats.evicted, self.folder.take_evicted());
+    /// Before those are answered who have asked for what was done.
+    pub(super) fn count_folded(&mut self) {
+        let tally = self.folder.take_tally();
+        Counters::note(&self.stats.written, tally.written);
+        Counters::note(&self.stats.removed, tally.removed);
+        Counters::note(&self.stats.expired, tally.expired);
+        Counters::add(&self.stats.evicted, tally.evicted);
     }
 
     fn fold_due_at(&self) -> Option<Duration> {
@@ -324,7 +329,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             self.dirty_since = None;
             Counters::add(&self.stats.publications, 1);
         }
-        self.count_evicted();
+        self.count_folded();
         self.end_refresh(asked, published.map(|_| ()), Swept::default());
         self.folder.forget_dataset();
     }
@@ -385,6 +390,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         answer_all(requests.switch.asked, &closed());
         answer_all(requests.reset.asked, &closed());
         close_joints(requests.joints);
+        answer_all(requests.prune.asked, &closed());
         if fault::planted("stop_forgets_refresh") {
             return;
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 use super::overlay::{Overlay, Write};
+use super::tally::Tally;
 use crate::clock::{Clock, Deadline, Tick};
 use crate::sync::{Arc, fault};
 use crate::table::{Change, Recency, Table};
@@ -23,6 +24,7 @@ pub(super) struct Changes<'a, K, V> {
     stamps: Vec<(u64, &'a K, Option<u64>)>,
     recency: Option<Recency>,
     now: Tick,
+    tally: Tally,
 }
 
 impl<'a, K: Key, V: Value> Changes<'a, K, V> {
@@ -37,6 +39,7 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
             stamps: Vec::new(),
             recency: None,
             now,
+            tally: Tally::default(),
         }
     }
 
@@ -112,10 +115,12 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
             let last = idle.map(|_| write.last_touched());
             self.stamps.push((hash, key, last));
         }
+        let value = write.last_value(self.now, idle).cloned();
+        self.tally.note(write, value.is_some());
         self.list.push(Change {
             hash,
             key: key.clone(),
-            value: write.last_value(self.now, idle).cloned(),
+            value,
         });
     }
 
@@ -128,15 +133,18 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
     ) {
         let expired = table.expired_at(self.now).map(|key| (hash(key), key));
         let expired = expired.filter(|&(hash, key)| sealed.get(hash, key).is_none());
+        let before = self.list.len();
         self.list.extend(expired.map(|(hash, key)| Change {
             hash,
             key: key.clone(),
             value: None,
         }));
+        self.tally.expired += self.list.len() - before;
     }
 
     /// Removes what is to be evicted.
     pub(super) fn evict(&mut self, victims: Vec<&K>, hash: impl Fn(&K) -> u64) {
+        self.tally.evicted += victims.len();
         self.list.extend(victims.into_iter().map(|key| Change {
             hash: hash(key),
             key: key.clone(),
@@ -147,6 +155,11 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
     /// The keys of all of them.
     pub(super) fn keys(&self) -> impl Iterator<Item = (u64, &K)> {
         self.list.iter().map(|change| (change.hash, &change.key))
+    }
+
+    /// What they do, and how often.
+    pub(super) fn tally(&self) -> Tally {
+        self.tally
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -243,7 +243,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             }
             let expires = held.deadline(hash, key).unwrap_or(Deadline::NEVER);
             let weight = held.weight(hash, key);
-            let mut changed = change(held.get(hash, key), expires, weight)?;
+            let mut changed = change(held.uncounted(hash, key), expires, weight)?;
             // Outlives the gate.
             let mut refused = None;
             let nudge = self.inside_for(hash, |view| {

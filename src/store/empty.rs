@@ -73,10 +73,13 @@ impl<K: Key, V: Value> Folder<K, V> {
                 budget: store.fresh_budget(),
                 alive: store.alive.clone(),
                 joints: None,
+                reads: store.reads.clone(),
             };
             self.replace(store, empty);
         });
         self.hand_over(&store.load_view().current);
+        // All are below the floor, and say nothing: this frees them.
+        store.settle_failures(&view, store.view().floor);
         view.gate.close();
         // For who is about to answer, and is inside, where another publication may follow that does not wait for it.
         if !fault::planted("reset_does_not_wait") {

@@ -10,9 +10,10 @@ use super::echo::Echo;
 use super::gate::Gate;
 use super::overlay::Overlay;
 use super::retired::Retired;
-use super::settle::{excess, forget_interrupted, mark_all, settle_weight, victims};
+use super::settle::{excess, forget_interrupted, mark_all, settle_weight};
 use super::since::Since;
 use super::stale::Stale;
+use super::tally::{LastFold, Tally};
 use super::unsaved::Noted;
 use super::view::{Generation, Sealed, View};
 use super::{Store, room_for};
@@ -27,8 +28,10 @@ pub(crate) struct Folder<K, V> {
     pub(super) since: Option<Since<K, V>>,
     /// What is served though its refresh has failed, where that has an end.
     pub(super) stale: Option<Stale<K>>,
-    /// Entries that were evicted and are not counted yet.
-    evicted: usize,
+    /// What was done and is not counted yet.
+    pub(super) tally: Tally,
+    /// So many keys are to go with the next fold, expired or evicted.
+    pub(super) prunes: usize,
     /// When to look for what is idle.
     pub(super) idle_look: Option<Duration>,
     pub(super) noted: Option<Noted<K, V>>,
@@ -40,15 +43,11 @@ impl<K: Key, V: Value> Folder<K, V> {
             retired: Retired::new(),
             since: None,
             stale: None,
-            evicted: 0,
+            tally: Tally::default(),
+            prunes: 0,
             idle_look: None,
             noted: None,
         }
-    }
-
-    /// How many entries were evicted since this was last asked.
-    pub(crate) fn take_evicted(&mut self) -> usize {
-        std::mem::take(&mut self.evicted)
     }
 
     /// Folds everything written by now into a new snapshot. Returns its epoch, or the current one
@@ -57,13 +56,15 @@ impl<K: Key, V: Value> Folder<K, V> {
     /// May panic where the user's `Clone`, `Eq` or `Hash` does: nothing is lost then, and the next
     /// call first goes on where this one stopped.
     pub(crate) fn fold<S: BuildHasher>(&mut self, store: &Store<K, V, S>) -> u64 {
+        let begun = LastFold::begin(store, &self.tally);
         self.finish_fold(store);
-        let epoch = self.fold_once(store);
+        let mut epoch = self.fold_once(store);
         // What has only just been folded could not be evicted before.
-        if excess(&store.view()) == 0 {
-            return epoch;
+        if excess(&store.view()) > 0 {
+            epoch = self.fold_once(store);
         }
-        self.fold_once(store)
+        begun.end(store, &self.tally, epoch);
+        epoch
     }
 
     /// Ends a fold that a panic interrupted. Writes have gone to another overlay since, which no rotation
@@ -74,7 +75,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         }
     }
 
-    fn fold_once<S: BuildHasher>(&mut self, store: &Store<K, V, S>) -> u64 {
+    pub(super) fn fold_once<S: BuildHasher>(&mut self, store: &Store<K, V, S>) -> u64 {
         let Some(sealed) = self.rotate(store, 0) else {
             return store.view().current.epoch;
         };
@@ -86,9 +87,8 @@ impl<K: Key, V: Value> Folder<K, V> {
         let changes = Changes::none(old, now).weighing(weighs).touching(recency);
         let mut changes = changes.of(&sealed, 0);
         changes.expire(old, &sealed, |key| store.hash(key));
-        let victims = victims(&view, now);
-        let evicted = victims.len();
-        changes.evict(victims, |key| store.hash(key));
+        changes.evict(self.victims(&view, now), |key| store.hash(key));
+        let tally = changes.tally();
         if changes.is_empty() {
             // Only conditional writes that changed nothing, or none at all.
             let settled = View {
@@ -110,7 +110,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         let derived = view.current.derived.clone();
         let built = Built { table, derived };
         let epoch = self.announce_and_publish(store, built, echo, view.floor);
-        self.evicted += evicted;
+        self.tally += tally;
         epoch
     }
 
@@ -159,6 +159,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             echo = echo_after(store, &view, sealed);
             self.settle_stale(store, sealed);
             self.keep_since(sealed);
+            self.tally.note_all(sealed);
         }
         let since = self.since.as_ref();
         let overlays = since.map_or(Vec::new(), |since| since.overlays().to_vec());
@@ -178,7 +179,7 @@ impl<K: Key, V: Value> Folder<K, V> {
                 let room = limits.limit.saturating_sub(view.active.weight());
                 let (table, gone) =
                     limits.fitted(table, room, &store.times.clock, |key| store.hash(key));
-                self.evicted += gone;
+                self.tally.evicted += gone;
                 table
             }
         };
@@ -246,6 +247,7 @@ impl<K: Key, V: Value> Folder<K, V> {
                 && floor <= view.floor
                 && !view.current.table.earliest().is_over(&store.times.clock)
                 && !self.is_idle_over(store, &view)
+                && self.prunes == 0
                 && excess(&view) == 0 =>
             {
                 return None;
@@ -333,10 +335,14 @@ impl<K: Key, V: Value> Folder<K, V> {
             budget: view.budget.clone(),
             alive: store.alive.clone(),
             joints: None,
+            reads: store.reads.clone(),
         };
         let next = Arc::clone(&published.current);
         self.retired.generation(Arc::clone(&view.current));
         self.hand_over_early(&view.current);
+        if !fault::planted("failures_unsettled") {
+            store.settle_failures(&view, floor);
+        }
         self.replace(store, published);
         self.hand_over(&next);
         self.carry_touches(store, &view, &next);

@@ -12,7 +12,7 @@ impl<K: Eq + Clone, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        if self.current.table.is_guarded() && !self.is_present(hash, key) {
+        if self.alive.is_some() && !self.is_present(hash, key) {
             return None;
         }
         let expires = match self.overlaid(hash, key) {

@@ -59,6 +59,11 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             .map_or(0, |budget| budget.used())
     }
 
+    /// Whether what was not touched for long goes, to make room.
+    pub(crate) fn evicts(&self) -> bool {
+        self.limits.as_ref().is_some_and(|limits| limits.evicts)
+    }
+
     /// By what the entries of the table of an epoch are stamped.
     pub(super) fn recency(&self, epoch: u64) -> Option<Recency> {
         recency(&self.times, self.limits.as_ref(), epoch)

@@ -252,8 +252,12 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 
     /// A table on its way into a view.
     pub(super) fn guard(&self, table: Table<K, V>) -> Table<K, V> {
-        match &self.alive {
+        let table = match &self.alive {
             Some(_) => table.guarded(),
+            None => table,
+        };
+        match &self.reads {
+            Some(_) => table.counted(),
             None => table,
         }
     }

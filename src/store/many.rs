@@ -68,6 +68,9 @@ impl<K: Eq + Clone, V> View<K, V> {
         I: Iterator<Item = &'q Q>,
         H: Fn(&Q) -> u64,
     {
+        if let Some(reads) = &self.reads {
+            return self.get_many_counted(reads, groups, &mut each);
+        }
         let mut hits = Vec::with_capacity(AT_ONCE.min(groups.group.capacity()));
         while let Some(group) = groups.next() {
             self.current.table.hits(group, &mut hits);

@@ -11,10 +11,12 @@ mod conditional;
 mod derived;
 mod echo;
 mod empty;
+mod failures;
 pub(crate) mod fold;
 mod gate;
 mod group;
 mod idle;
+mod inspect;
 mod joint;
 mod known;
 mod limit;
@@ -22,6 +24,8 @@ mod liveness;
 mod many;
 mod number;
 mod overlay;
+mod prune;
+mod reads;
 #[cfg(feature = "dump")]
 mod restore;
 mod retired;
@@ -30,6 +34,7 @@ mod settle;
 mod since;
 mod stale;
 mod take_out;
+mod tally;
 mod terms;
 mod unsaved;
 mod view;
@@ -40,10 +45,10 @@ use std::hash::{BuildHasher, Hash};
 use std::ops::Deref;
 
 use self::budget::Budget;
+use self::failures::Failures;
 use self::gate::Gate;
 use self::liveness::Liveness;
 use self::number::Numbers;
-use self::overlay::Overlay;
 
 pub(crate) use self::budget::{Limits, Weigher};
 pub(crate) use self::conditional::{IfAbsent, Installed, Retimed};
@@ -54,11 +59,13 @@ use self::limit::recency;
 pub(crate) use self::liveness::Check;
 pub(crate) use self::many::Groups;
 pub(crate) use self::number::LiveLoad;
-pub(crate) use self::overlay::{Content, Write};
+pub(crate) use self::overlay::{Content, Overlay, Write};
 use self::overlay::{Nudge, Times};
+use self::reads::Reads;
 #[cfg(feature = "dump")]
 pub(crate) use self::restore::Restored;
 pub(crate) use self::stale::Failed;
+pub(crate) use self::tally::LastFold;
 pub(crate) use self::terms::Terms;
 pub(crate) use self::unsaved::{Batch, Dirty, Unsaved};
 pub(crate) use self::view::{Found, Generation, View};
@@ -88,10 +95,16 @@ pub(crate) struct Store<K: Key, V: Value, S> {
     bell: Arc<Parker>,
     /// Reloads that failed and that the folder has not taken in.
     failed: Mutex<Vec<Failed<K>>>,
+    /// Why loads have failed, as far as some have.
+    failures: Failures<K>,
     /// How much may be held, where that is limited.
     limits: Option<Limits<K, V>>,
     /// Says of values whether they live, where they may die.
     alive: Option<Arc<Liveness<K, V>>>,
+    /// Counts what is read, where that is wanted.
+    reads: Option<Arc<Reads>>,
+    /// What the folder has done last.
+    last_fold: tally::Kept,
 }
 
 fn room_for(entries: usize) -> usize {
@@ -116,6 +129,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             alive,
             limits,
             idle,
+            count_reads,
         } = terms;
         let (numbers, bell) = (Numbers::new(), Parker::new());
         let alive = alive.map(|check| Arc::new(Liveness::new(check, Arc::clone(&bell))));
@@ -127,6 +141,11 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         };
         let table = match &alive {
             Some(_) => table.guarded(),
+            None => table,
+        };
+        let reads = Self::reads_of(count_reads);
+        let table = match &reads {
+            Some(_) => table.counted(),
             None => table,
         };
         let room = room_for(table.len());
@@ -154,6 +173,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             budget: budget.map(Arc::new),
             alive: alive.clone(),
             joints: None,
+            reads: reads.clone(),
         };
         Self {
             times,
@@ -162,8 +182,11 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             hasher,
             bell,
             failed: Mutex::new(Vec::new()),
+            failures: Failures::new(),
             alive,
             limits,
+            reads,
+            last_fold: tally::Kept::new(None),
         }
     }
 

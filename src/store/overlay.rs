@@ -385,6 +385,11 @@ impl<K: Eq, V> Overlay<K, V> {
         self.writes.written()
     }
 
+    /// What it takes of the memory, without what keys and values own elsewhere.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.writes.bytes()
+    }
+
     /// Calls `each` for the last write of every key. Exact only once sealed.
     pub(crate) fn for_each<'a>(&'a self, each: impl FnMut(u64, &'a K, &'a Write<V>)) {
         if !self.begun.load(order::MARK_LOOK) {

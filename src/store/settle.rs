@@ -25,6 +25,16 @@ impl<K: Key, V: Value> Folder<K, V> {
     }
 }
 
+impl<K: Key, V: Value> Folder<K, V> {
+    /// The keys of what is to be evicted, for its weight or its number.
+    pub(super) fn victims<'v>(&mut self, view: &'v View<K, V>, now: Tick) -> Vec<&'v K> {
+        match std::mem::take(&mut self.prunes) {
+            0 => victims(view, now),
+            keys => view.current.table.longest_untouched(keys, now),
+        }
+    }
+}
+
 /// How much is to be evicted, and could be.
 pub(super) fn excess<K, V>(view: &View<K, V>) -> u64 {
     let budget = view
@@ -35,7 +45,7 @@ pub(super) fn excess<K, V>(view: &View<K, V>) -> u64 {
 }
 
 /// The keys of what is to be evicted.
-pub(super) fn victims<K, V>(view: &View<K, V>, now: Tick) -> Vec<&K> {
+fn victims<K, V>(view: &View<K, V>, now: Tick) -> Vec<&K> {
     let excess = excess(view);
     if let Some(budget) = &view.budget {
         budget.relieve();

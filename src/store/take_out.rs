@@ -129,6 +129,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             echo = echo_after(store, &view, sealed);
             self.settle_stale(store, sealed);
             self.keep_since(sealed);
+            self.tally.note_all(sealed);
         }
         let stale = self.stale.as_ref()?;
         // What has a lower number may be something newer all the same: what was folded already, once more with another

@@ -11,6 +11,8 @@ pub(crate) struct Terms<K, V> {
     pub(crate) limits: Option<Limits<K, V>>,
     /// What is not touched for so long goes, if anything does.
     pub(crate) idle: Option<Idle>,
+    /// Whether hits and misses are counted.
+    pub(crate) count_reads: bool,
 }
 
 impl<K, V> Default for Terms<K, V> {
@@ -19,6 +21,7 @@ impl<K, V> Default for Terms<K, V> {
             alive: None,
             limits: None,
             idle: None,
+            count_reads: false,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::gate::Gate;
 use super::joint::Placed;
 use super::liveness::Liveness;
 use super::overlay::{Overlay, Times, Write};
+use super::reads::Reads;
 use crate::sync::Arc;
 use crate::table::{NoHit, Table, Watch};
 
@@ -60,6 +61,8 @@ pub(crate) struct View<K, V> {
     pub(super) alive: Option<Arc<Liveness<K, V>>>,
     /// Joint writes that are being decided on, or were and are being put. See there what that asks of who writes.
     pub(super) joints: Option<Arc<Vec<Placed>>>,
+    /// Counts what is read, where that is wanted. Then all tables are counted.
+    pub(super) reads: Option<Arc<Reads>>,
 }
 
 pub(crate) struct Sealed<K, V> {
@@ -92,6 +95,7 @@ impl<K, V> Clone for View<K, V> {
             budget: self.budget.clone(),
             alive: self.alive.clone(),
             joints: self.joints.clone(),
+            reads: self.reads.clone(),
         }
     }
 }
@@ -191,8 +195,10 @@ impl<K: Eq + Clone, V> View<K, V> {
             self.get_timed(why, hash, key)
         } else if watch == Watch::Touch {
             self.get_touched(why, hash, key)
-        } else {
+        } else if watch == Watch::Life {
             self.get_beyond(hash, key)
+        } else {
+            self.get_counted(hash, key)
         }
     }
 

@@ -67,6 +67,22 @@ macro_rules! per_thread {
 }
 pub(crate) use per_thread;
 
+per_thread! {
+    /// One more than this thread's number; 0 before it has one.
+    static THREAD: u64
+}
+
+/// A number of this thread's. Those of threads that ask for the first time one after another follow each other.
+pub(crate) fn thread_number() -> u64 {
+    static NEXT: plain::Word = plain::Word::new(1);
+    THREAD.with(|number| {
+        if number.get() == 0 {
+            number.set(NEXT.fetch_add(1, order::COUNT));
+        }
+        number.get() - 1
+    })
+}
+
 /// A lock in a static, which no model switches threads at: hold it for a look only.
 pub(crate) struct GlobalLock<T>(std::sync::Mutex<T>);
 

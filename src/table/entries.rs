@@ -34,6 +34,11 @@ impl<K, V> Entries<K, V> {
         }
     }
 
+    /// Bytes of what it has allocated, gaps included.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.filled) + size_of_val(&*self.present) + size_of_val(&*self.spaced)
+    }
+
     /// How many there are, gaps not counted.
     pub(super) fn len(&self) -> usize {
         self.len

@@ -29,6 +29,15 @@ impl<K, V> Table<K, V> {
         self.iter_at(self.now())
     }
 
+    /// The keys of what has expired by then, or was not touched for too long. Ends nothing.
+    pub(crate) fn gone_at(&self, now: Tick) -> impl Iterator<Item = &K> {
+        let none = !self.earliest().is_past(now) && self.idle_clock().is_none();
+        let places = (!none).then(|| self.places()).into_iter().flatten();
+        places
+            .filter(move |&(at, _)| self.is_gone(at, now))
+            .map(|(_, (key, _))| key)
+    }
+
     /// Returns the number of entries, also marked and expired ones.
     pub(crate) fn len(&self) -> usize {
         self.first.entries().len() + self.second.entries().len() + self.last.len()

@@ -81,6 +81,11 @@ impl<K, V> Level<K, V> {
         &self.entries
     }
 
+    /// Bytes of what it has allocated.
+    pub(super) fn bytes(&self) -> usize {
+        self.pilots.len() + self.marks.bytes() + self.entries.bytes()
+    }
+
     /// The pilots of a block.
     pub(super) fn pilots_of(&self, block: usize) -> &[u8] {
         let buckets = self.shape.buckets_per_block();
@@ -258,6 +263,10 @@ impl Marks {
                 .take(words)
                 .collect(),
         )
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.0)
     }
 
     #[inline]

@@ -70,6 +70,11 @@ impl<K, V> List<K, V> {
         &self.entries
     }
 
+    /// Bytes of what it has allocated.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.hashes) + size_of_val(&*self.entries) + self.marks.bytes()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -15,6 +15,7 @@
 //! there is any mark in its level, and only then for that of its entry.
 
 mod build;
+mod bytes;
 mod entries;
 mod iterate;
 mod level;
@@ -22,6 +23,7 @@ mod list;
 mod pages;
 mod patch;
 mod place;
+mod prune;
 mod shape;
 mod spills;
 #[cfg(all(test, not(larder_loom), not(larder_shuttle)))]
@@ -112,6 +114,8 @@ pub(crate) enum Watch {
     Touch,
     /// Whether it lives: somebody else is to be asked.
     Life,
+    /// That it is read, or not there: somebody else counts.
+    Count,
 }
 
 /// Where an entry is.
@@ -215,7 +219,7 @@ impl<K, V> Table<K, V> {
         let (value, marked) = match self.watch {
             Watch::Nothing => self.find_after(why, hash, key)?,
             Watch::Time | Watch::Touch => self.find_timed(hash, key)?,
-            Watch::Life => return None,
+            Watch::Life | Watch::Count => return None,
         };
         (!marked).then_some(value)
     }

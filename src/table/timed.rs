@@ -43,6 +43,15 @@ impl Timed {
         }
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        let places = [&self.first, &self.second, &self.last];
+        size_of::<Self>()
+            + places
+                .map(|places| size_of_val(&**places))
+                .iter()
+                .sum::<usize>()
+    }
+
     fn all(&self) -> impl Iterator<Item = Deadline> {
         let all = self.first.iter().chain(&self.second).chain(&self.last);
         all.copied()
@@ -67,15 +76,17 @@ impl<K, V> Table<K, V> {
         self.deadline(at).is_past(now) || self.is_idle(at, now)
     }
 
-    /// Whether it has no hits, as it is to be asked of each entry if it lives.
-    pub(crate) fn is_guarded(&self) -> bool {
-        self.watch == Watch::Life
-    }
-
     /// Has it be asked of each entry whether it lives, before the table is shared.
     pub(crate) fn guarded(mut self) -> Self {
         self.first.close();
         self.watch = Watch::Life;
+        self
+    }
+
+    /// Has its reads be counted, before the table is shared: it has no hits, and who looks further counts.
+    pub(crate) fn counted(mut self) -> Self {
+        self.first.close();
+        self.watch = Watch::Count;
         self
     }
 
@@ -134,7 +145,7 @@ impl<K, V> Table<K, V> {
     }
 
     #[inline]
-    fn marked_entry(&self, at: At) -> Option<(&K, &V, bool)> {
+    pub(super) fn marked_entry(&self, at: At) -> Option<(&K, &V, bool)> {
         let marked = match at {
             At::First(slot) => self.first.is_marked(slot),
             At::Second(slot) => self.second.is_marked(slot),

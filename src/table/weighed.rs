@@ -87,6 +87,12 @@ impl<T> Beside<T> {
         }
     }
 
+    /// Bytes of what it has allocated.
+    pub(super) fn bytes(&self) -> usize {
+        let places = [&self.first, &self.second, &self.last];
+        places.map(|places| size_of_val(&**places)).iter().sum()
+    }
+
     pub(super) fn set(&mut self, at: At, thing: T) {
         let there = match at {
             At::First(slot) => self.first.get_mut(slot),
@@ -105,6 +111,12 @@ pub(super) struct Weighed {
     total: u64,
     /// How much of that has been taken.
     taken: AtomicU64,
+}
+
+impl Weighed {
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.weights.bytes()
+    }
 }
 
 impl<K, V> Table<K, V> {

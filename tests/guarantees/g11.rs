@@ -202,6 +202,101 @@ fn g11_times_are_changed_without_the_value() {
     });
 }
 
+#[test]
+fn g11_a_value_expires_at_a_time_of_day() {
+    bounded(|| {
+        for folded in [false, true] {
+            let (bucket, time) = build(|b| b.ttl(TTL));
+            bucket.set_many([(1, 7), (2, 7), (3, 7), (4, 7)]);
+            if folded {
+                bucket.publish().unwrap();
+            }
+            let now = time.time_of_day();
+            assert_eq!(bucket.expire_at(&1, now + 3 * TTL).ok(), Some(true));
+            assert_eq!(bucket.expire_at(&2, now - TTL).ok(), Some(true));
+            assert_eq!(bucket.expire_at(&3, now).ok(), Some(true));
+            assert_eq!(bucket.expire_at(&9, now + TTL).ok(), Some(false));
+            assert_eq!(
+                bucket.expire_at(&2, now + TTL).ok(),
+                Some(false),
+                "it is over"
+            );
+            let there = [1, 2, 3, 4].map(|key| bucket.contains(&key));
+            assert_eq!(there, [true, false, false, true], "folded: {folded}");
+            assert_eq!(bucket.ttl(&1), Some(Ttl::Left(3 * TTL)));
+            // The time of day goes with the clock.
+            time.advance(2 * TTL);
+            assert_eq!(time.time_of_day(), now + 2 * TTL);
+            assert_eq!(bucket.expire_at(&1, now + 3 * TTL).ok(), Some(true));
+            time.advance(TTL - TICK);
+            assert!(bucket.contains(&1));
+            time.advance(TICK);
+            assert!(!bucket.contains(&1));
+        }
+    });
+}
+
+/// By the system's clocks, of which the one that reads go by is late: what was to expire in the past is gone all the same.
+#[test]
+fn g11_what_was_to_expire_in_the_past_is_gone_at_once() {
+    bounded(|| {
+        let bucket = Words::builder("past").build().unwrap();
+        for key in 0..200 {
+            bucket.set(key, 7);
+            assert!(bucket.expire_at(&key, std::time::UNIX_EPOCH).unwrap());
+            assert_eq!(bucket.peek(&key), None);
+            let far = std::time::SystemTime::now() + TTL;
+            bucket.set(key, 7);
+            assert!(bucket.expire_at(&key, far).unwrap());
+            assert!(
+                matches!(bucket.ttl(&key), Some(Ttl::Left(left)) if left <= TTL && left > TTL / 2)
+            );
+        }
+    });
+}
+
+#[test]
+fn g11_a_snapshot_is_queried_by_key_value_and_time_left() {
+    bounded(|| {
+        let (bucket, time) = build(|b| b);
+        bucket.set_many((0..10).map(|key| (key, key * key)));
+        bucket.set_many_with_ttl((10..20).map(|key| (key, key * key)), 2 * TTL);
+        bucket.set_many_with_ttl((20..30).map(|key| (key, key * key)), TTL);
+        bucket.publish().unwrap();
+        let sorted = |keys: Vec<u32>| {
+            let mut keys = keys;
+            keys.sort_unstable();
+            keys
+        };
+        time.advance(TTL / 2);
+        let early = bucket.snapshot();
+        time.advance(TTL / 2);
+        let late = bucket.snapshot();
+        let by_value = late.iter().filter(|(_, value)| **value > 150);
+        let by_value = by_value.map(|(key, _)| *key).collect();
+        assert_eq!(sorted(by_value), (13..20).collect::<Vec<_>>());
+        // What is left was left when it was taken, however late it is asked for.
+        let expiring = |snapshot: &larder::Snapshot<u32, u32>, left: Duration| {
+            let all = snapshot.iter_with_ttl();
+            let soon = all.filter(|(.., ttl)| *ttl <= Ttl::Left(left));
+            sorted(soon.map(|(key, ..)| *key).collect())
+        };
+        assert_eq!(expiring(&early, TTL / 2), (20..30).collect::<Vec<_>>());
+        assert_eq!(expiring(&early, 2 * TTL), (10..30).collect::<Vec<_>>());
+        assert_eq!(expiring(&late, TTL - TICK), []);
+        assert_eq!(expiring(&late, TTL), (10..20).collect::<Vec<_>>());
+        let kept = late.iter_with_ttl().filter(|(.., ttl)| *ttl == Ttl::Never);
+        assert_eq!(
+            sorted(kept.map(|(key, ..)| *key).collect()),
+            (0..10).collect::<Vec<_>>()
+        );
+        assert!(
+            late.iter()
+                .eq(late.iter_with_ttl().map(|(key, value, _)| (key, value)))
+        );
+    });
+}
+
 /// Nobody asks for them, and no write makes a fold due.
 #[test]
 fn g11_what_has_expired_leaves_the_memory_by_itself() {

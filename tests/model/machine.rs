@@ -34,6 +34,8 @@ pub(crate) enum Op {
     SetWithTtl(u8, u32, u16),
     SetManyWithTtl(Vec<(u8, u32)>, u16),
     ExpireIn(u8, u16),
+    /// By the time of day, so many milliseconds from now.
+    ExpireAt(u8, u16),
     Persist(u8),
     Touch(u8),
     SetIfAbsent(u8, u32),
@@ -137,6 +139,8 @@ pub(crate) struct Traits {
     pub(crate) mortal: bool,
     /// It asks whether a key exists before it loads it.
     pub(crate) asks: bool,
+    /// It counts what is read.
+    pub(crate) counts: bool,
 }
 
 /// What the loaders ask.
@@ -190,6 +194,8 @@ pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
     expires: BTreeMap<u8, Duration>,
     /// What must be cached.
     cached: BTreeMap<u8, u32>,
+    /// Why the last load failed, of what was neither loaded nor written since.
+    failures: BTreeMap<u8, ErrorKind>,
     /// Until when, of what has failed to refresh since it was written.
     stale: BTreeMap<u8, Duration>,
     list: Derived<u8, u32, List<u8>>,
@@ -227,6 +233,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             .storage(storage.clone())
             .max_stale(MAX_STALE)
             .loader_threads(loaders)
+            .count_reads(traits.counts)
             .batch_size(3);
         let builder = match ttl {
             Some(ttl) => builder.ttl(ttl),
@@ -339,6 +346,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             caching: true,
             expires: BTreeMap::new(),
             cached,
+            failures: BTreeMap::new(),
             stale: BTreeMap::new(),
             list,
             listed: None,
@@ -409,6 +417,11 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 let there = self.bucket.expire_in(key, millis(*ttl)).unwrap();
                 self.retime(*key, there, Some(millis(*ttl)));
             }
+            Op::ExpireAt(key, ttl) => {
+                let time = self.clock.time_of_day() + millis(*ttl);
+                let there = self.bucket.expire_at(key, time).unwrap();
+                self.retime(*key, there, Some(millis(*ttl)));
+            }
             Op::Persist(key) => {
                 let there = self.bucket.persist(key).unwrap();
                 self.retime(*key, there, None);
@@ -435,6 +448,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                     // It keeps its time.
                     (Some(_), Some(value)) => {
                         self.cached.insert(*key, value);
+                        self.failures.remove(key);
                         self.stale.remove(key);
                     }
                     (None, Some(value)) => self.change(*key, Some(value)),
@@ -556,6 +570,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
     fn forget_all(&mut self) {
         self.cached.clear();
         self.expires.clear();
+        self.failures.clear();
         self.stale.clear();
         self.known.clear();
         self.absent.clear();
@@ -570,6 +585,9 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         }
         let exists = !self.missing.lock().unwrap().contains(&key);
         if !self.caching {
+            if !exists {
+                self.failures.remove(&key);
+            }
             return (!exists).then_some(Origin::Loaded);
         }
         let now = self.clock.clock().now();
@@ -584,15 +602,19 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             return None;
         }
         self.absent.insert(key, now + ABSENT_FOR);
+        self.failures.remove(&key);
         Some(Origin::Loaded)
     }
 
-    /// What a write or a load does to a key: it is not stale after that.
+    /// What a write or a load does to a key: it is not stale after that, and has not failed.
     fn change(&mut self, key: u8, value: Option<u32>) {
         self.absent.remove(&key);
         match value {
             Some(value) => self.change_for(key, value, self.ttl),
             None => {
+                if self.caching {
+                    self.failures.remove(&key);
+                }
                 self.cached.remove(&key);
                 self.expires.remove(&key);
                 self.stale.remove(&key);
@@ -607,6 +629,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             return;
         }
         self.cached.insert(key, value);
+        self.failures.remove(&key);
         self.stale.remove(&key);
         match ttl {
             Some(ttl) => drop(self.expires.insert(key, self.clock.clock().now() + ttl)),
@@ -667,10 +690,12 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             return false;
         };
         self.dead.lock().unwrap().insert(value);
+        let failures = self.failures.clone();
         let all = self.cached.iter().filter(|(_, there)| **there == value);
         for key in all.map(|(&key, _)| key).collect::<Vec<_>>() {
             self.change(key, None);
         }
+        self.failures = failures;
         true
     }
 
@@ -680,7 +705,9 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         assert_eq!(there, value.is_some());
         if let Some(value) = value {
             let stale = self.stale.get(&key).copied();
+            let failures = self.failures.clone();
             self.change_for(key, value, ttl);
+            self.failures = failures;
             if let (Some(until), true) = (stale, self.cached.contains_key(&key)) {
                 self.stale.insert(key, until);
             }
@@ -700,6 +727,8 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         let now = self.clock.clock().now();
         let due = self.stale.iter().filter(|(_, until)| **until <= now);
         let due: Vec<u8> = due.map(|(&key, _)| key).collect();
+        // Nothing of this is a write.
+        let failures = self.failures.clone();
         for &key in &due {
             self.change(key, None);
         }
@@ -715,6 +744,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         for key in over.map(|(&key, _)| key).collect::<Vec<_>>() {
             self.change(key, None);
         }
+        self.failures = failures;
     }
 
     fn said(&self, key: u8) -> (Mood, Said) {
@@ -727,6 +757,28 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
 
     /// What a load of the key does to the cache.
     fn model_load(&mut self, key: u8) {
+        match self.kind_of_failure(key) {
+            Some(kind) => self.failures.insert(key, kind),
+            None => self.failures.remove(&key),
+        };
+        let failures = self.failures.clone();
+        self.store_load(key);
+        self.failures = failures;
+    }
+
+    /// How a load of the key fails, if it does.
+    fn kind_of_failure(&self, key: u8) -> Option<ErrorKind> {
+        match self.said(key) {
+            (Mood::Fails, _) | (Mood::Well, Said::Error) => Some(ErrorKind::Load),
+            (Mood::Panics, _) => Some(ErrorKind::Panicked),
+            (Mood::Well, Said::Value(value) | Said::Expiring(value, _) | Said::Ignore(value)) => {
+                self.is_dead(value).then_some(ErrorKind::Dead)
+            }
+            (Mood::Well, Said::Absent) => None,
+        }
+    }
+
+    fn store_load(&mut self, key: u8) {
         match self.said(key) {
             (Mood::Well, Said::Value(value) | Said::Expiring(value, _) | Said::Ignore(value))
                 if self.is_dead(value) =>
@@ -886,6 +938,10 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             self.forget_all();
         }
         match said {
+            Said::Error => drop(self.failures.insert(key, ErrorKind::Load)),
+            _ => drop(self.failures.remove(&key)),
+        }
+        match said {
             Said::Value(value) => self.change(key, Some(value)),
             Said::Expiring(value, ttl) => self.change_for(key, value, Some(millis(ttl))),
             _ => {}
@@ -919,6 +975,13 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             fetched, expected,
             "fetch of {key} with a loader that says {said:?}"
         );
+        if !self.cached.contains_key(&key) {
+            match fetched {
+                Err(kind) => self.failures.insert(key, kind),
+                Ok(_) => self.failures.remove(&key),
+            };
+        }
+        let failures = self.failures.clone();
         match (said, self.cached.get(&key)) {
             (Said::Value(value), None) => self.change(key, Some(value)),
             (Said::Expiring(value, ttl), None) => {
@@ -928,6 +991,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             (Said::Absent, None) => drop(self.known.remove(&key)),
             _ => {}
         }
+        self.failures = failures;
     }
 
     fn refresh(&mut self) {
@@ -996,6 +1060,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
 
     /// Every way to read says the same.
     fn compare(&mut self, when: &str) {
+        let before = self.bucket.stats();
         for key in 0..KEYS {
             let expected = self.cached.get(&key).copied();
             assert_eq!(self.bucket.peek(&key), expected, "peek({key}) {when}");
@@ -1015,14 +1080,35 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             let left = self.expires.get(&key).map(|&at| Ttl::Left(at - now));
             let ttl = expected.map(|_| left.unwrap_or(Ttl::Never));
             assert_eq!(self.bucket.ttl(&key), ttl, "ttl({key}) {when}");
+            let failure = self.bucket.last_failure(&key).map(|error| error.kind());
+            let failed = self.failures.get(&key).copied();
+            // What takes out what a dataset has left stale may forget it sooner.
+            if self.shape != Shape::Dataset || failure.is_some() {
+                assert_eq!(failure, failed, "last_failure({key}) {when}");
+            }
             let state = self.bucket.load_state(&key);
-            let rest = if expected.is_some() {
-                LoadState::Cached
-            } else {
-                LoadState::Unknown
+            let rest = match (expected, failure) {
+                (Some(_), _) => LoadState::Cached,
+                (None, Some(_)) => LoadState::Failed,
+                (None, None) => LoadState::Unknown,
             };
             assert_eq!(state, rest, "load_state({key}) {when}");
         }
+        let reads = self.bucket.stats();
+        let reads = (reads.hits - before.hits, reads.misses - before.misses);
+        let hits = 4 * self.cached.len() as u64;
+        let expected = (hits, 4 * u64::from(KEYS) - hits);
+        let counted = if self.traits.counts { expected } else { (0, 0) };
+        assert_eq!(reads, counted, "reads {when}");
+        let keys: Vec<u8> = (0..KEYS).collect();
+        let states = self.bucket.load_states(&keys);
+        let counts = self.bucket.load_counts();
+        for state in [LoadState::Cached, LoadState::Failed] {
+            let count = states.iter().filter(|&&there| there == state).count();
+            assert_eq!(counts.of(state), count as u64, "load_counts {when}");
+        }
+        let others = [counts.requested, counts.loading, counts.reload_requested];
+        assert_eq!((others, counts.reloading), ([0; 3], 0), "at rest {when}");
         // More than are looked up together, and some twice.
         let keys: Vec<u8> = (0..KEYS).cycle().take(5 * usize::from(KEYS) / 2).collect();
         let expected: Vec<_> = keys.iter().map(|key| self.cached.get(key)).collect();

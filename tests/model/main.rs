@@ -63,6 +63,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (vec((key(), any::<u32>()), 0..6), ttl())
             .prop_map(|(pairs, ttl)| Op::SetManyWithTtl(pairs, ttl)),
         1 => (key(), ttl()).prop_map(|(k, ttl)| Op::ExpireIn(k, ttl)),
+        1 => (key(), ttl()).prop_map(|(k, ttl)| Op::ExpireAt(k, ttl)),
         1 => key().prop_map(Op::Persist),
         1 => key().prop_map(Op::Touch),
         2 => (key(), any::<u32>()).prop_map(|(k, v)| Op::SetIfAbsent(k, v)),
@@ -145,22 +146,31 @@ proptest! {
     #[test]
     fn a_bucket_that_asks_what_exists_is_its_model(ops in ops()) {
         quiet();
-        let traits = Traits { mortal: false, asks: true };
+        let traits = Traits { asks: true, ..Traits::default() };
         Machine::with(Shape::Single, larder::DefaultHashBuilder::default(), 2, None, traits).run(&ops);
     }
 
     #[test]
     fn a_bucket_whose_values_die_is_its_model(ops in ops()) {
         quiet();
-        let traits = Traits { mortal: true, asks: false };
+        let traits = Traits { mortal: true, ..Traits::default() };
         Machine::with(Shape::Bulk, larder::DefaultHashBuilder::default(), 2, None, traits).run(&ops);
     }
 
     #[test]
     fn a_bucket_whose_values_expire_or_die_is_its_model(ops in ops()) {
         quiet();
-        let (ttl, traits) = (Some(std::time::Duration::from_millis(700)), Traits { mortal: true, asks: true });
+        let traits = Traits { mortal: true, asks: true, counts: false };
+        let ttl = Some(std::time::Duration::from_millis(700));
         Machine::with(Shape::Dataset, larder::DefaultHashBuilder::default(), 2, ttl, traits).run(&ops);
+    }
+
+    #[test]
+    fn a_bucket_that_counts_is_its_model(ops in ops(), mortal in any::<bool>(), expires in any::<bool>()) {
+        quiet();
+        let traits = Traits { mortal, counts: true, asks: false };
+        let ttl = expires.then_some(std::time::Duration::from_millis(700));
+        Machine::with(Shape::Bulk, larder::DefaultHashBuilder::default(), 2, ttl, traits).run(&ops);
     }
 
     #[test]

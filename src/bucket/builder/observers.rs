@@ -50,6 +50,40 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         self
     }
 
+    /// Counts hits and misses, in [`Stats::hits`](crate::Stats::hits) and [`misses`](crate::Stats::misses).
+    ///
+    /// Each key of each call is one or the other, once: what is cached when the call looks is a hit, also what it finds
+    /// in the overlay, and everything else a miss, whatever becomes of its load: one that joins the load of another is a
+    /// miss, as is one that is answered by what came meanwhile. Counted are [`get`](crate::Bucket::get),
+    /// [`fetch`](crate::Bucket::fetch), [`peek`](crate::Bucket::peek), [`with`](crate::Bucket::with),
+    /// [`contains`](crate::Bucket::contains), [`get_many`](crate::Bucket::get_many) and
+    /// [`fetch_many`](crate::Bucket::fetch_many), by a [`Call`](crate::Call) as well, and what a
+    /// [`Reader`](crate::Reader) reads. Not counted are writes, also those that look first; requests for loads,
+    /// snapshots, and what a dump or a refresh goes through.
+    ///
+    /// Off, it costs nothing: a hit takes not one instruction more. On, hits take the longer way that leads to where they
+    /// are counted, by some 100 instructions; threads count in places of their own, so that none waits for another,
+    /// unless there are more than 64 of them. Default: off.
+    ///
+    /// ```
+    /// let bucket = larder::Bucket::<u32, u32>::builder("squares")
+    ///     .load(|key: &u32| Ok::<_, std::io::Error>(key * key))
+    ///     .count_reads(true)
+    ///     .build()?;
+    /// for _ in 0..4 {
+    ///     assert_eq!(bucket.get(&3), Some(9));
+    /// }
+    /// let stats = bucket.stats();
+    /// assert_eq!((stats.hits, stats.misses), (3, 1));
+    /// assert_eq!(stats.hit_rate(), Some(0.75));
+    /// # Ok::<(), larder::BuildError>(())
+    /// ```
+    #[doc(alias = "stats")]
+    pub fn count_reads(mut self, count: bool) -> Self {
+        self.config.count_reads = count;
+        self
+    }
+
     /// Of which events of keys the [`key_observer`](Self::key_observer) is told. More tells more, and costs the paths
     /// where they happen more. Default: [`KeyEvent::FAILURES`].
     pub fn key_events(mut self, kinds: impl IntoIterator<Item = KeyEvent>) -> Self {
