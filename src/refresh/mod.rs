@@ -13,6 +13,7 @@ mod joints;
 mod liveness;
 mod prune;
 mod reset;
+mod round;
 pub(crate) mod saves;
 mod schedule;
 mod stale;

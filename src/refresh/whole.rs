@@ -1,7 +1,8 @@
 //! The bucket as a whole: emptied, reset, and switched off and on.
 
 use super::control::{Reply, ResetTo, Switch};
-use super::worker::{Refresh, Refresher, answer_all};
+use super::round::Refresh;
+use super::worker::{Refresher, answer_all};
 use crate::error::Error;
 use crate::stats::Counters;
 use crate::{HashBuilder, Key, Value};

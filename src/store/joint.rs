@@ -164,7 +164,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             seen.collect()
         };
         let seen = look(held);
-        let values = keys.iter().map(|(hash, key)| held.get(*hash, key));
+        let values = keys.iter().map(|(hash, key)| held.uncounted(*hash, key));
         let values = values.collect();
         let again = self.load_view();
         // What is decided may be there in part. If any of that was seen, all of it is in this view.

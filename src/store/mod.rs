@@ -8,6 +8,7 @@ mod budget;
 mod by_hash;
 mod changes;
 mod conditional;
+mod dataset;
 mod derived;
 mod echo;
 mod empty;
