@@ -27,7 +27,7 @@ fn limited() -> Config {
 /// A loader that hangs until it is let go: the refresh ends when its time is over, and the value is stored in the end.
 #[test]
 fn late_refresh_ends_and_its_value_is_stored() {
-    run_model("late_refresh_ends_and_its_value_is_stored", 0, || {
+    run_model("late_refresh_ends_and_its_value_is_stored", 150000, || {
         let (inside, go) = (Arc::new(Promise::new()), Arc::new(Promise::new()));
         let (at, gone) = (Arc::clone(&inside), Arc::clone(&go));
         let kit = Kit::with(&limited(), move |call, key| {
