@@ -58,6 +58,12 @@ cases! {
     case_reader_touched(reader: &mut Reader<u64, u64, RandomState>, keys: &[u64]) {
         total(keys, |key| reader.get(key).copied())
     }
+    case_reader_counted(reader: &mut Reader<u64, u64, RandomState>, keys: &[u64]) {
+        total(keys, |key| reader.get(key).copied())
+    }
+    case_peek_counted(bucket: &Numbers, keys: &[u64]) {
+        total(keys, |key| bucket.peek(key))
+    }
     case_reader_absent(reader: &mut Reader<u64, u64, RandomState>, keys: &[u64]) {
         total(keys, |key| reader.get(key).copied())
     }
@@ -149,6 +155,14 @@ fn main() {
     evicting.set_many(pairs());
     evicting.publish().expect("the bucket is open");
     check(case_reader_touched(&mut evicting.reader(), &there), sum);
+    let counted = Numbers::builder("counted").hasher(hasher());
+    let counted = counted.count_reads(true).build();
+    let counted = counted.expect("the options are valid");
+    counted.set_many(pairs());
+    counted.publish().expect("the bucket is open");
+    check(case_reader_counted(&mut counted.reader(), &there), sum);
+    assert!(counted.contains(&there[0]));
+    check(case_peek_counted(&counted, &there), sum);
     // Not folded as long as the refresher is gone, so each read finds the table marked.
     bucket.shutdown();
     bucket.set(key(1), value(1));

@@ -173,7 +173,7 @@ impl<K, V> Table<K, V> {
 
     /// Whether the entry in a place has expired.
     #[inline]
-    fn is_over(&self, at: At) -> bool {
+    pub(super) fn is_over(&self, at: At) -> bool {
         self.timed.as_ref().is_some_and(|timed| {
             let now = timed.clock.coarse();
             timed.earliest.is_past(now) && timed.of(at).is_past(now)

@@ -146,8 +146,17 @@ impl<K, V> Table<K, V> {
         let NoHit::Closed(slot) = why else {
             return None;
         };
-        let found = self.find_first_timed(why, key)?;
-        self.touch(At::First(slot)).then_some(found)
+        let found = self.find_first(why, key)?;
+        let at = At::First(slot);
+        let is_over = self.timed.is_some() && self.is_over_apart(at);
+        (!is_over && self.touch(at)).then_some(found)
+    }
+
+    /// Apart: a call to the clock would have those save registers where nothing expires but what is idle.
+    #[cold]
+    #[inline(never)]
+    fn is_over_apart(&self, at: At) -> bool {
+        self.is_over(at)
     }
 
     /// An entry is read. Returns whether it is there to be read.

@@ -62,7 +62,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     /// snapshots, and what a dump or a refresh goes through.
     ///
     /// Off, it costs nothing: a hit takes not one instruction more. On, hits take the longer way that leads to where they
-    /// are counted, by some 100 instructions; threads count in places of their own, so that none waits for another,
+    /// are counted, by some 200 instructions; threads count in places of their own, so that none waits for another,
     /// unless there are more than 64 of them. Default: off.
     ///
     /// ```
