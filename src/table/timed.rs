@@ -173,11 +173,24 @@ impl<K, V> Table<K, V> {
 
     /// Whether the entry in a place has expired.
     #[inline]
-    pub(super) fn is_over(&self, at: At) -> bool {
+    fn is_over(&self, at: At) -> bool {
         self.timed.as_ref().is_some_and(|timed| {
             let now = timed.clock.coarse();
             timed.earliest.is_past(now) && timed.of(at).is_past(now)
         })
+    }
+
+    /// The same for who seldom asks it: a call to the clock has those save registers who make one.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn is_over_apart(&self, at: At) -> bool {
+        self.is_over(at)
+    }
+
+    /// Whether any entry has a deadline.
+    #[inline(always)]
+    pub(super) fn is_timed(&self) -> bool {
+        self.timed.is_some()
     }
 
     pub(super) fn deadline(&self, at: At) -> Deadline {

@@ -148,15 +148,8 @@ impl<K, V> Table<K, V> {
         };
         let found = self.find_first(why, key)?;
         let at = At::First(slot);
-        let is_over = self.timed.is_some() && self.is_over_apart(at);
+        let is_over = self.is_timed() && self.is_over_apart(at);
         (!is_over && self.touch(at)).then_some(found)
-    }
-
-    /// Apart: a call to the clock would have those save registers where nothing expires but what is idle.
-    #[cold]
-    #[inline(never)]
-    fn is_over_apart(&self, at: At) -> bool {
-        self.is_over(at)
     }
 
     /// An entry is read. Returns whether it is there to be read.

@@ -670,6 +670,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                 // It keeps its time.
                 Change::Set(value) if self.cached.contains_key(&key) && !self.is_dead(value) => {
                     self.cached.insert(key, value);
+                    self.failures.remove(&key);
                     self.stale.remove(&key);
                 }
                 Change::Set(value) => self.change(key, Some(value)),
