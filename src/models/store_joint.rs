@@ -54,7 +54,7 @@ fn join(data: &Data, folder: &mut Folder<u8, u8>, joint: Joint<u8, u8>) -> bool 
 
 #[test]
 fn joint_against_update() {
-    run_model("joint_against_update", 50_000, || {
+    run_model("joint_against_update", 90_000, || {
         let (data, mut folder) = store([(1, 10), (2, 10)]);
         let joint = moved(&data);
         let other = spawn(&data, |data| {
@@ -181,7 +181,7 @@ fn joint_given_up() {
 /// Two that move at once, as callers do: who comes second looks again.
 #[test]
 fn joints_of_two() {
-    run_model("joints_of_two", 40_000, || {
+    run_model("joints_of_two", 30_000, || {
         let (data, _) = store([(1, 10), (2, 10)]);
         let control = Arc::new(Control::new(Arc::clone(data.0.bell())));
         let refresher = refresher(&data, &control);

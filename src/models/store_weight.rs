@@ -179,7 +179,7 @@ fn weight_of_the_dead_against_set() {
 /// A joint write of what is heavier and what is lighter, while another replaces one of the two.
 #[test]
 fn weight_of_a_joint() {
-    run_model("weight_of_a_joint", 3_300, || {
+    run_model("weight_of_a_joint", 2_300, || {
         let (data, mut folder) = limited([(1, 5), (2, 1)]);
         let keys = [1, 2].map(|key| (data.hash(key), key));
         let held_then = data.0.load_view();

@@ -180,19 +180,6 @@ impl<K, V> Table<K, V> {
         })
     }
 
-    /// The same for who seldom asks it: a call to the clock has those save registers who make one.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn is_over_apart(&self, at: At) -> bool {
-        self.is_over(at)
-    }
-
-    /// Whether any entry has a deadline.
-    #[inline(always)]
-    pub(super) fn is_timed(&self) -> bool {
-        self.timed.is_some()
-    }
-
     pub(super) fn deadline(&self, at: At) -> Deadline {
         self.timed
             .as_ref()

@@ -127,6 +127,34 @@ impl Touched {
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>() + self.stamps.bytes()
     }
+
+    /// An entry is read. Returns whether it is there to be read.
+    ///
+    /// Apart: it may ask the clock, and would have those save registers where entries only expire. And not of a table,
+    /// which it would have to look into again where it is compiled apart from who calls it.
+    #[cold]
+    #[inline(never)]
+    fn touch(&self, at: At) -> bool {
+        let Some(stamp) = self.stamps.at(at) else {
+            return true;
+        };
+        match &self.recency {
+            Recency::Period(period) => {
+                let _first = stamp.touch_in(*period);
+                #[cfg(test)]
+                self.written.fetch_add(u64::from(_first), order::COUNT);
+                true
+            }
+            Recency::Time(clock, idle) => touch_now(stamp, clock, *idle),
+        }
+    }
+}
+
+/// Apart, for the registers that a call to the clock takes.
+#[cold]
+#[inline(never)]
+fn touch_now(stamp: &Stamp, clock: &Clock, idle: Idle) -> bool {
+    stamp.touch(clock.coarse(), idle)
 }
 
 impl<K, V> Table<K, V> {
@@ -146,37 +174,15 @@ impl<K, V> Table<K, V> {
         let NoHit::Closed(slot) = why else {
             return None;
         };
-        let found = self.find_first(why, key)?;
-        let at = At::First(slot);
-        let is_over = self.is_timed() && self.is_over_apart(at);
-        (!is_over && self.touch(at)).then_some(found)
+        let found = self.find_first_timed(why, key)?;
+        self.touch(At::First(slot)).then_some(found)
     }
 
     /// An entry is read. Returns whether it is there to be read.
     #[inline(always)]
     pub(super) fn touch(&self, at: At) -> bool {
-        self.touched.is_none() || self.touch_there(at)
-    }
-
-    /// Apart: it may ask the clock, and would have those save registers where entries only expire.
-    #[cold]
-    #[inline(never)]
-    fn touch_there(&self, at: At) -> bool {
-        let Some(touched) = &self.touched else {
-            return true;
-        };
-        let Some(stamp) = touched.stamps.at(at) else {
-            return true;
-        };
-        match &touched.recency {
-            Recency::Period(period) => {
-                let _first = stamp.touch_in(*period);
-                #[cfg(test)]
-                touched.written.fetch_add(u64::from(_first), order::COUNT);
-                true
-            }
-            Recency::Time(clock, idle) => stamp.touch(clock.coarse(), *idle),
-        }
+        let touched = self.touched.as_ref();
+        touched.is_none_or(|touched| touched.touch(at))
     }
 
     /// How often a read has stamped an entry.
