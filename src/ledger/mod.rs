@@ -16,7 +16,7 @@ use crossbeam_utils::CachePadded;
 use self::arena::Arena;
 use crate::spread::spread;
 use crate::sync::atomic::AtomicU64;
-use crate::sync::{Hashed, fault, order, plain};
+use crate::sync::{Hashed, ahead, fault, order, plain};
 
 /// Words in a group: with the link they fill a cache line. Few in the models, so that groups fill up.
 const WORDS: usize = if cfg!(larder_loom) { 2 } else { 7 };
@@ -176,6 +176,15 @@ impl<K: Eq, T> Ledger<K, T> {
         }
     }
 
+    /// Has the processor fetch the first words to be looked at for a key with this hash.
+    pub(crate) fn fetch_ahead(&self, hash: u64) {
+        ahead::fetch(self.root_of(spread(hash)));
+    }
+
+    fn root_of(&self, tagged: u64) -> &Group {
+        &self.root[tagged as usize & (self.root.len() - 1)]
+    }
+
     /// How many entries there are at the most, overwritten ones among them.
     pub(crate) fn written(&self) -> usize {
         self.entries.len()
@@ -254,7 +263,7 @@ impl<K: Eq, T> Ledger<K, T> {
         let tagged = spread(hash);
         // As the hash runs out of bits these become 0: keys of one hash end in a list.
         let mut rest = tagged >> self.root.len().trailing_zeros();
-        let mut group = &self.root[tagged as usize & (self.root.len() - 1)];
+        let mut group = self.root_of(tagged);
         loop {
             for word in &group.words {
                 let seen = word.load(order::ledger_look());

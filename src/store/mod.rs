@@ -373,8 +373,19 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 
     /// Runs `act` inside the gate of the current view.
     fn inside<R>(&self, act: impl FnOnce(&View<K, V>) -> R) -> R {
+        self.inside_ahead(|_| (), act)
+    }
+
+    /// The same, with `ahead` called before the gate is entered, as what is asked of the processor before that is there by
+    /// the time that several locked instructions take.
+    fn inside_ahead<R>(
+        &self,
+        ahead: impl Fn(&View<K, V>),
+        act: impl FnOnce(&View<K, V>) -> R,
+    ) -> R {
         loop {
             let view = self.view();
+            ahead(&view);
             // A closed gate means that a newer view is out; the next look finds it.
             if let Some(_inside) = view.gate.enter() {
                 return act(&view);
@@ -385,7 +396,11 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// The same for who is to put something for a key, in whose way no joint write is then. To be called before anything
     /// is looked at, as what is decided on is put first.
     fn inside_for<R>(&self, hash: u64, act: impl FnOnce(&View<K, V>) -> R) -> R {
-        self.inside(|view| {
+        let ahead = |view: &View<K, V>| {
+            view.current.table.fetch_ahead(hash);
+            view.active.fetch_ahead(hash);
+        };
+        self.inside_ahead(ahead, |view| {
             view.give_way(hash);
             act(view)
         })

@@ -247,6 +247,11 @@ impl<K: Eq, V> Overlay<K, V> {
         self.writes.get_entry(hash, key)
     }
 
+    /// Has the processor fetch what a put of a key with this hash looks at first.
+    pub(crate) fn fetch_ahead(&self, hash: u64) {
+        self.writes.fetch_ahead(hash);
+    }
+
     /// To be called before something is put.
     fn begin(&self) {
         if !self.is_written() && !fault::planted("looks_untouched") {

@@ -15,6 +15,7 @@ mod real;
 #[cfg(not(any(larder_loom, larder_shuttle)))]
 use real as world;
 
+pub(crate) mod ahead;
 #[cfg(not(any(larder_loom, larder_shuttle)))]
 pub(crate) mod barrier;
 mod coarse;

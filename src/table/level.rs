@@ -12,6 +12,7 @@ use std::hint::assert_unchecked;
 use std::ptr;
 
 use crate::sync::{
+    ahead,
     atomic::{AtomicPtr, AtomicU64},
     fault, order,
 };
@@ -178,7 +179,12 @@ impl<K, V> Level<K, V> {
             size_of::<Option<(K, V)>>()
         };
         let slots = self.entries.address().cast::<u8>();
-        prefetch(slots.wrapping_add(slot * bytes));
+        ahead::fetch(slots.wrapping_add(slot * bytes));
+    }
+
+    /// The same for the slot of a key with this hash.
+    pub(super) fn fetch_ahead(&self, hash: u64) {
+        self.prefetch(self.slot(hash));
     }
 
     /// The value of a key that is here, marked or not.
@@ -239,18 +245,6 @@ impl<K, V> Level<K, V> {
         }
     }
 }
-
-#[cfg(all(target_arch = "x86_64", not(miri)))]
-#[inline(always)]
-fn prefetch(at: *const u8) {
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: a hint, which reads nothing and does not fail, wherever it points.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
-}
-
-/// What other processors have for this is not in stable Rust.
-#[cfg(not(all(target_arch = "x86_64", not(miri))))]
-fn prefetch(_: *const u8) {}
 
 /// One bit for each slot or entry.
 pub(super) struct Marks(Box<[AtomicU64]>);

@@ -26,6 +26,7 @@ mod place;
 mod prune;
 mod shape;
 mod spills;
+mod stamp;
 #[cfg(all(test, not(larder_loom), not(larder_shuttle)))]
 mod tests;
 mod timed;
@@ -38,9 +39,10 @@ use crate::clock::Tick;
 use crate::contain::drop_contained;
 use crate::spread::spread;
 use crate::table::level::Level;
+pub(crate) use crate::table::stamp::Stamp;
 use crate::table::timed::Timed;
+pub(crate) use crate::table::touched::Recency;
 use crate::table::touched::Touched;
-pub(crate) use crate::table::touched::{Recency, Stamp};
 use crate::table::weighed::Weighed;
 
 #[cfg_attr(
@@ -334,6 +336,11 @@ impl<K, V> Table<K, V> {
             return self.find_timed_at(hash, key, now);
         }
         self.find_any(hash, key)
+    }
+
+    /// Has the processor fetch the entry of a key with this hash, which is about to be [marked](Self::mark).
+    pub(crate) fn fetch_ahead(&self, hash: u64) {
+        self.first.fetch_ahead(hash);
     }
 
     /// Marks a key's entry; returns whether the key is here.

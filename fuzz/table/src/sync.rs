@@ -1,5 +1,7 @@
 //! What the table uses of the crate's shim, in the real world.
 
+#[path = "../../../src/sync/ahead.rs"]
+pub(crate) mod ahead;
 #[path = "../../../src/sync/fault.rs"]
 pub(crate) mod fault;
 #[path = "../../../src/sync/order.rs"]
