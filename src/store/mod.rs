@@ -8,10 +8,12 @@ mod budget;
 mod by_hash;
 mod changes;
 mod conditional;
+mod content;
 mod dataset;
 mod derived;
 mod echo;
 mod empty;
+mod enter;
 mod failures;
 pub(crate) mod fold;
 mod gate;
@@ -53,6 +55,7 @@ use self::number::Numbers;
 
 pub(crate) use self::budget::{Limits, Weigher};
 pub(crate) use self::conditional::{IfAbsent, Installed, Retimed};
+pub(crate) use self::content::Content;
 pub(crate) use self::derived::{Built, Derivations, Made};
 pub(crate) use self::gate::inside as inside_a_write;
 pub(crate) use self::joint::{Joined, Joint, Part};
@@ -60,8 +63,8 @@ use self::limit::recency;
 pub(crate) use self::liveness::Check;
 pub(crate) use self::many::Groups;
 pub(crate) use self::number::LiveLoad;
-pub(crate) use self::overlay::{Content, Overlay, Write};
 use self::overlay::{Nudge, Times};
+pub(crate) use self::overlay::{Overlay, Write};
 use self::reads::Reads;
 #[cfg(feature = "dump")]
 pub(crate) use self::restore::Restored;
@@ -72,7 +75,7 @@ pub(crate) use self::unsaved::{Batch, Dirty, Unsaved};
 pub(crate) use self::view::{Found, Generation, View};
 
 use crate::clock::Clock;
-use crate::sync::{Arc, Cell, CellReader, Mutex, Parker, Place, Stopped, fault};
+use crate::sync::{Arc, Cell, CellReader, Mutex, Parker, Place, Stopped};
 use crate::table::Table;
 use crate::{Key, Value};
 
@@ -356,53 +359,5 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 
     fn take_failed(&self) -> Vec<Failed<K>> {
         std::mem::take(&mut *self.failed.lock())
-    }
-
-    /// Runs `act` unless the bucket was reset since a load with this number began. A reset that comes meanwhile waits
-    /// for its end. `act` is inside a gate, so it must not wait for anything.
-    pub(crate) fn unless_reset<R>(&self, load: u64, act: impl FnOnce() -> R) -> Option<R> {
-        if fault::planted("looks_before_the_gate") {
-            let current = load >= self.view().reset;
-            return current.then(act);
-        }
-        self.inside(|view| {
-            let current = load >= view.reset || fault::planted("answers_what_is_older");
-            current.then(act)
-        })
-    }
-
-    /// Runs `act` inside the gate of the current view.
-    fn inside<R>(&self, act: impl FnOnce(&View<K, V>) -> R) -> R {
-        self.inside_ahead(|_| (), act)
-    }
-
-    /// The same, with `ahead` called before the gate is entered, as what is asked of the processor before that is there by
-    /// the time that several locked instructions take.
-    fn inside_ahead<R>(
-        &self,
-        ahead: impl Fn(&View<K, V>),
-        act: impl FnOnce(&View<K, V>) -> R,
-    ) -> R {
-        loop {
-            let view = self.view();
-            ahead(&view);
-            // A closed gate means that a newer view is out; the next look finds it.
-            if let Some(_inside) = view.gate.enter() {
-                return act(&view);
-            }
-        }
-    }
-
-    /// The same for who is to put something for a key, in whose way no joint write is then. To be called before anything
-    /// is looked at, as what is decided on is put first.
-    fn inside_for<R>(&self, hash: u64, act: impl FnOnce(&View<K, V>) -> R) -> R {
-        let ahead = |view: &View<K, V>| {
-            view.current.table.fetch_ahead(hash);
-            view.active.fetch_ahead(hash);
-        };
-        self.inside_ahead(ahead, |view| {
-            view.give_way(hash);
-            act(view)
-        })
     }
 }
