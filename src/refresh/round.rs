@@ -134,6 +134,12 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         ended: Result<(), Error>,
         swept: Swept,
     ) {
+        // Before anybody can see that it has ended, and moves a clock for the next one. Keys that fail among others that do
+        // not are no reason to reload these sooner.
+        self.next_refresh = match ended.is_err() || swept.is_lost() {
+            true => self.schedule.after_failure(self.clock.now()),
+            false => self.schedule.after(self.clock.now()),
+        };
         if ended.is_err() || swept.failed > 0 {
             Counters::add(&self.stats.refreshes_failed, 1);
             let error = ended.as_ref().err().cloned();
@@ -150,11 +156,6 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         if ended.is_ok() {
             Counters::add(&self.stats.refreshes, 1);
         }
-        // Keys that fail among others that do not are no reason to reload these sooner.
-        self.next_refresh = match ended.is_err() || swept.is_lost() {
-            true => self.schedule.after_failure(self.clock.now()),
-            false => self.schedule.after(self.clock.now()),
-        };
         answer_all(asked, &ended);
     }
 }
