@@ -35,7 +35,10 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     ///     .refresh_timeout(Duration::from_secs(2))
     ///     .loader_threads(8)
     ///     .build()?;
-    /// # Ok::<(), larder::BuildError>(())
+    /// assert_eq!(bucket.get(&3), Some(9));
+    /// bucket.refresh().wait(Duration::from_secs(5))?; // at once, as nothing hangs here
+    /// assert_eq!(bucket.stats().reloads_timed_out, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn refresh_timeout(mut self, time: Duration) -> Self {
         self.config.refresh_timeout = Some(time);
