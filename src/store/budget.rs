@@ -369,7 +369,16 @@ fn taken_below<K: Eq, V>(view: &View<K, V>, hash: u64, key: &K) -> u64 {
     {
         return sealed.overlay.take_weight(write);
     }
-    view.current.table.take_weight(hash, key)
+    match is_going(view) {
+        true => 0,
+        false => view.current.table.take_weight(hash, key),
+    }
+}
+
+/// Whether all of the table is about to be replaced. Then what is in it makes no room for what is to be written: as much
+/// is held already for what comes in its place.
+fn is_going<K, V>(view: &View<K, V>) -> bool {
+    view.floor > view.current.floor
 }
 
 /// What [`taken_below`] would take.
@@ -380,6 +389,7 @@ fn left_below<K: Eq, V>(view: &View<K, V>, hash: u64, key: &K) -> u64 {
     let sealed = view.sealed.as_ref();
     match sealed.and_then(|sealed| sealed.overlay.get(hash, key)) {
         Some(write) => write.content().weight.left(),
+        None if is_going(view) => 0,
         None => view.current.table.weight_left(hash, key),
     }
 }

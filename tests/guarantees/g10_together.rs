@@ -438,3 +438,55 @@ fn g10_g11_all_that_a_table_may_have_beside_its_entries() {
         assert_eq!(bucket.stats().evicted, 1);
     });
 }
+
+/// A value whose copy passes a door.
+struct Heavy(Door, u64);
+
+impl Clone for Heavy {
+    fn clone(&self) -> Self {
+        self.0.pass();
+        Self(self.0.clone(), self.1)
+    }
+}
+
+/// What is overwritten while a dataset is published was heavier than what that brings of the same keys: the difference is
+/// no room, as it is held for the rest of what comes.
+#[test]
+fn g10_what_a_dataset_is_about_to_replace_makes_no_room() {
+    bounded(|| {
+        let (fetching, copying, open) = (Door::open(), Door::open(), Door::open());
+        let (at, passed) = (fetching.clone(), open.clone());
+        let bucket = Bucket::<u32, Heavy>::builder("replaced")
+            .max_weight(LIMIT)
+            .weigher(|_, heavy: &Heavy| heavy.1)
+            .clock(ManualClock::new().clock())
+            .load_all(move || {
+                at.pass();
+                let heavy = |weight| Heavy(passed.clone(), weight);
+                Ok::<_, String>([(1, heavy(1)), (2, heavy(1)), (3, heavy(LIMIT - 4))])
+            })
+            .build()
+            .unwrap();
+        let heavy = |weight| Heavy(open.clone(), weight);
+        bucket.set_many([(1, heavy(40)), (2, heavy(40))]);
+        bucket.publish().unwrap();
+        fetching.close();
+        let refresh = bucket.refresh();
+        fetching.await_waiting(1);
+        // Written meanwhile, and so laid over the dataset: copied in the middle of its publication.
+        bucket.set(5, Heavy(copying.clone(), 1));
+        copying.close();
+        fetching.release();
+        copying.await_waiting(1);
+        for key in [1, 2] {
+            bucket.set(key, heavy(40));
+        }
+        copying.release();
+        refresh.wait(PATIENCE).unwrap();
+        bucket.publish().unwrap();
+        // The limit, and no more than what crosses it.
+        assert!(bucket.weight() <= LIMIT + 40, "{}", bucket.weight());
+        let weights: u64 = bucket.snapshot().iter().map(|(_, heavy)| heavy.1).sum();
+        assert_eq!(bucket.weight(), weights);
+    });
+}
