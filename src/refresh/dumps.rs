@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::control::Control;
+use super::inbox::Inbox;
 use crate::clock::{Clock, Deadline};
 use crate::config::Config;
 use crate::contain::{contained, drop_contained};
@@ -11,7 +12,7 @@ use crate::events::{Event, Events};
 use crate::load::Promise;
 use crate::stats::Counters;
 use crate::store::Store;
-use crate::sync::{Arc, Mutex, Parker};
+use crate::sync::{Arc, Parker};
 use crate::table::{Gathering, Table};
 use crate::{HashBuilder, Key, Value};
 
@@ -26,19 +27,10 @@ pub(crate) struct Dumper<K, V> {
     dump: Box<dyn Dump<K, V>>,
     /// How long after one dump, or a look that found nothing to do, the next look comes.
     delay: Duration,
-    state: Mutex<State>,
-    parker: Arc<Parker>,
+    inbox: Inbox<Result<DumpReport, DumpError>>,
     loaded: Option<DumpReport>,
     /// What is in the file was not loaded, as it is of a lower version.
     outdated: bool,
-}
-
-#[derive(Default)]
-struct State {
-    asked: Vec<Written>,
-    stop: bool,
-    /// The thread's body runs, and will end the refresher after its last dump.
-    running: bool,
 }
 
 impl<K: Key, V: Value> Dumper<K, V> {
@@ -88,8 +80,7 @@ impl<K: Key, V: Value> Dumper<K, V> {
             dump,
             delay: config.dump_delay,
             outdated,
-            state: Mutex::default(),
-            parker: Parker::new(),
+            inbox: Inbox::new(Parker::new()),
             loaded,
         };
         (dumper, table)
@@ -102,32 +93,17 @@ impl<K: Key, V: Value> Dumper<K, V> {
 
     /// Wants a dump of all that is written by now.
     pub(crate) fn ask(&self) -> Option<Written> {
-        let reply = {
-            let mut state = self.state.lock();
-            (!state.stop).then(|| {
-                let reply = Arc::new(Promise::new());
-                state.asked.push(Arc::clone(&reply));
-                reply
-            })
-        };
-        self.parker.unpark();
-        reply
+        self.inbox.ask()
     }
 
     /// To be called before the thread is started that works.
     pub(crate) fn will_run(&self, yes: bool) {
-        self.state.lock().running = yes;
+        self.inbox.will_run(yes);
     }
 
     /// Has the last dump written, if there is a thread to do so.
     pub(crate) fn stop(&self) -> bool {
-        let running = {
-            let mut state = self.state.lock();
-            state.stop = true;
-            state.running
-        };
-        self.parker.unpark();
-        running
+        self.inbox.stop()
     }
 
     /// The body of the thread. `limit` is how long it waits for the last fold.
@@ -148,10 +124,7 @@ impl<K: Key, V: Value> Dumper<K, V> {
         // Nobody rings for a publication: a look at the epoch now and then is all that it takes.
         let mut look_at = clock.now().saturating_add(self.delay);
         loop {
-            let (asked, stop) = {
-                let mut state = self.state.lock();
-                (std::mem::take(&mut state.asked), state.stop)
-            };
+            let (asked, stop) = self.inbox.take();
             if stop || !asked.is_empty() {
                 // By the system's clock: one that stands still must not hold up a shutdown.
                 let published = control.ask(|requests| &mut requests.publish);
@@ -174,7 +147,7 @@ impl<K: Key, V: Value> Dumper<K, V> {
             if stop {
                 return;
             }
-            self.parker.park(clock, Some(look_at));
+            self.inbox.bell().park(clock, Some(look_at));
         }
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod dataset;
 mod derive;
 #[cfg(feature = "dump")]
 pub(crate) mod dumps;
+mod inbox;
 mod joints;
 mod liveness;
 mod prune;

@@ -8,6 +8,7 @@ use std::time::Duration;
 pub(crate) use self::start::Opened;
 use self::write::write;
 use super::control::Control;
+use super::inbox::Inbox;
 use super::schedule::Schedule;
 use crate::clock::Clock;
 use crate::contain::drop_contained;
@@ -37,17 +38,9 @@ pub(crate) struct Saver<K, V> {
     unsaved: Arc<Unsaved<K, V>>,
     /// How long what has changed waits for more.
     delay: Duration,
-    state: Mutex<State>,
+    inbox: Inbox<Result<u64, Error>>,
     /// How many entries were read at the start.
     loaded: Option<usize>,
-}
-
-#[derive(Default)]
-struct State {
-    asked: Vec<Saved>,
-    stop: bool,
-    /// The thread's body runs, and will end the refresher.
-    running: bool,
 }
 
 impl<K: Key, V: Value> Saver<K, V> {
@@ -62,32 +55,17 @@ impl<K: Key, V: Value> Saver<K, V> {
 
     /// Wants all written that is written to the bucket by now.
     pub(crate) fn ask(&self) -> Option<Saved> {
-        let reply = {
-            let mut state = self.state.lock();
-            (!state.stop).then(|| {
-                let reply = Arc::new(Promise::new());
-                state.asked.push(Arc::clone(&reply));
-                reply
-            })
-        };
-        self.unsaved.bell().unpark();
-        reply
+        self.inbox.ask()
     }
 
     /// To be called before the thread is started that works.
     pub(crate) fn will_run(&self, yes: bool) {
-        self.state.lock().running = yes;
+        self.inbox.will_run(yes);
     }
 
     /// Has all written a last time, if there is a thread to do so.
     pub(crate) fn stop(&self) -> bool {
-        let running = {
-            let mut state = self.state.lock();
-            state.stop = true;
-            state.running
-        };
-        self.unsaved.bell().unpark();
-        running
+        self.inbox.stop()
     }
 
     /// The body of the thread. `lacks` is what the storage lacks from the start; `limit` is how long it waits for a fold.
@@ -105,10 +83,7 @@ impl<K: Key, V: Value> Saver<K, V> {
         let seed = store.hasher().hash_one(crate::sync::unique());
         let mut hand = Hand::new(storage, lacks, self.delay, seed);
         loop {
-            let (asked, stop) = {
-                let mut state = self.state.lock();
-                (std::mem::take(&mut state.asked), state.stop)
-            };
+            let (asked, stop) = self.inbox.take();
             let mut done = Ok(());
             if stop || !asked.is_empty() {
                 done = self.take_all(&mut hand, control, limit);
@@ -128,7 +103,7 @@ impl<K: Key, V: Value> Saver<K, V> {
                 // Before the thread ends, which a shutdown waits for: who opens the storage again finds it closed.
                 return drop_contained(hand);
             }
-            self.unsaved.bell().park(store.clock(), hand.due);
+            self.inbox.bell().park(store.clock(), hand.due);
         }
     }
 

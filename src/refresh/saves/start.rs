@@ -7,6 +7,7 @@ use crate::contain::{contained, drop_contained};
 use crate::error::Error;
 use crate::events::{Event, Events};
 use crate::expiry::Expiry;
+use crate::refresh::inbox::Inbox;
 use crate::stats::Counters;
 use crate::storage::Storage;
 use crate::store::{Batch, Dirty, Store, Unsaved};
@@ -118,11 +119,13 @@ impl<K: Key, V: Value> Saver<K, V> {
                 events.send(Event::StorageNotLoaded { error });
             }
         }
+        let unsaved = Arc::new(Unsaved::new());
         let saver = Self {
             storage: Mutex::new(Some(storage)),
-            unsaved: Arc::new(Unsaved::new()),
             delay: config.storage_delay,
-            state: Mutex::default(),
+            // The folder rings it as well.
+            inbox: Inbox::new(Arc::clone(unsaved.bell())),
+            unsaved,
             loaded,
         };
         Opened {
