@@ -365,3 +365,13 @@ impl Chance {
         (z ^ (z >> 31)) % limit
     }
 }
+
+/// A number whose copy passes a door: so a fold, and what clones an answer, can be held up in the middle.
+pub(crate) struct Held(pub(crate) Door, pub(crate) u64);
+
+impl Clone for Held {
+    fn clone(&self) -> Self {
+        self.0.pass();
+        Self(self.0.clone(), self.1)
+    }
+}

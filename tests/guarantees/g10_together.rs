@@ -9,7 +9,7 @@ use larder::{
     WhenFull,
 };
 
-use crate::common::{Broken, Door, Notes, PATIENCE, Task, bounded, eventually, settle};
+use crate::common::{Broken, Door, Held, Notes, PATIENCE, Task, bounded, eventually, settle};
 
 type Weights = Bucket<u32, u64>;
 
@@ -444,16 +444,6 @@ fn g10_g11_all_that_a_table_may_have_beside_its_entries() {
     });
 }
 
-/// A value whose copy passes a door.
-struct Heavy(Door, u64);
-
-impl Clone for Heavy {
-    fn clone(&self) -> Self {
-        self.0.pass();
-        Self(self.0.clone(), self.1)
-    }
-}
-
 /// What is overwritten while a dataset is published was heavier than what that brings of the same keys: the difference is
 /// no room, as it is held for the rest of what comes.
 #[test]
@@ -461,25 +451,25 @@ fn g10_what_a_dataset_is_about_to_replace_makes_no_room() {
     bounded(|| {
         let (fetching, copying, open) = (Door::open(), Door::open(), Door::open());
         let (at, passed) = (fetching.clone(), open.clone());
-        let bucket = Bucket::<u32, Heavy>::builder("replaced")
+        let bucket = Bucket::<u32, Held>::builder("replaced")
             .max_weight(LIMIT)
-            .weigher(|_, heavy: &Heavy| heavy.1)
+            .weigher(|_, heavy: &Held| heavy.1)
             .clock(ManualClock::new().clock())
             .load_all(move || {
                 at.pass();
-                let heavy = |weight| Heavy(passed.clone(), weight);
+                let heavy = |weight| Held(passed.clone(), weight);
                 Ok::<_, String>([(1, heavy(1)), (2, heavy(1)), (3, heavy(LIMIT - 4))])
             })
             .build()
             .unwrap();
-        let heavy = |weight| Heavy(open.clone(), weight);
+        let heavy = |weight| Held(open.clone(), weight);
         bucket.set_many([(1, heavy(40)), (2, heavy(40))]);
         bucket.publish().unwrap();
         fetching.close();
         let refresh = bucket.refresh();
         fetching.await_waiting(1);
         // Written meanwhile, and so laid over the dataset: copied in the middle of its publication.
-        bucket.set(5, Heavy(copying.clone(), 1));
+        bucket.set(5, Held(copying.clone(), 1));
         copying.close();
         fetching.release();
         copying.await_waiting(1);

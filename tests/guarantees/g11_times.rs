@@ -4,19 +4,9 @@ use std::time::Duration;
 
 use larder::{Bucket, ErrorKind, ManualClock, Ttl};
 
-use crate::common::{Door, Notes, PATIENCE, Task, bounded, eventually};
+use crate::common::{Door, Held, Notes, PATIENCE, Task, bounded, eventually};
 
 const LATE: Duration = Duration::from_secs(1_000_000);
-
-/// A value whose copy passes a door.
-struct Held(Door, u64);
-
-impl Clone for Held {
-    fn clone(&self) -> Self {
-        self.0.pass();
-        Self(self.0.clone(), self.1)
-    }
-}
 
 /// While a dataset is published it is not known yet which value a key will have. So who sets a new time waits, and what
 /// it has set is that of the value that is there then.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use larder::{Bucket, ErrorKind, ManualClock, Ttl};
 
-use crate::common::{Chance, Door, Notes, Task, bounded, eventually, together};
+use crate::common::{Chance, Door, Held, Notes, Task, bounded, eventually, together};
 
 type Numbers = Bucket<u64, u64>;
 
@@ -333,16 +333,6 @@ fn liveness_a_step_finds_no_dead_value() {
         assert_eq!(found.unwrap(), (None, Some(20)));
         assert_eq!((bucket.peek(&1), bucket.peek(&2)), (Some(10), None));
     });
-}
-
-/// A value whose copy stops at a door, on the refresher.
-struct Held(Door, u64);
-
-impl Clone for Held {
-    fn clone(&self) -> Self {
-        self.0.pass();
-        Self(self.0.clone(), self.1)
-    }
 }
 
 /// The refresher is held up for longer than anybody waits: nothing is changed, then or later.
