@@ -256,7 +256,10 @@ impl<T: Kind> Run<T> {
             value: value.map(T::value),
         });
         let changes = changes.collect();
-        let patched = quietly(|| self.table.patched(changes, self.hasher()));
+        let patched = quietly(|| match how & 4 {
+            0 => self.table.patched(changes, self.hasher()),
+            _ => self.table.extended(changes, self.hasher()),
+        });
         arm(None);
         // The old one stays as it is, and with its marks.
         self.check(&self.table, &self.model);

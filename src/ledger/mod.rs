@@ -30,6 +30,9 @@ const LEAST_ROOT: usize = if cfg!(larder_loom) { 2 } else { 8 };
 /// A root has a group for so many expected keys: a few groups in a hundred fill up.
 const KEYS_A_GROUP: usize = 3;
 
+/// So many groups before they are looked at, a walk asks for their entries, and waits for several of them at a time.
+const GROUPS_AHEAD: usize = 4;
+
 /// The part of a word that tells most keys apart without a look at the entry: the upper bits of the spread
 /// hash. The rest is the entry's index and one.
 const TAG: u64 = !0 << 40;
@@ -205,13 +208,31 @@ impl<K: Eq, T> Ledger<K, T> {
         let mut open: Vec<&[Group]> = Vec::new();
         let mut groups = &self.root[..];
         loop {
-            for group in groups {
+            for (at, group) in groups.iter().enumerate() {
+                if let Some(later) = groups.get(at + GROUPS_AHEAD) {
+                    self.fetch_entries(later);
+                }
                 open.extend(self.for_each_in(group, &mut each));
             }
             match open.pop() {
                 Some(below) => groups = below,
                 None => return,
             }
+        }
+    }
+
+    /// Has the processor fetch a group's entries, which lie in order of their arrival and not of their words.
+    fn fetch_entries(&self, group: &Group) {
+        // Nothing that a model could see.
+        if cfg!(any(larder_loom, larder_shuttle)) {
+            return;
+        }
+        for word in &group.words {
+            let seen = word.load(order::ledger_look());
+            if seen == 0 {
+                return;
+            }
+            ahead::fetch(self.entry(seen));
         }
     }
 

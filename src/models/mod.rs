@@ -42,6 +42,8 @@ mod shuttle_support;
 #[cfg(larder_loom)]
 mod slots;
 #[cfg(larder_loom)]
+mod store_beside;
+#[cfg(larder_loom)]
 mod store_conditional;
 #[cfg(larder_loom)]
 mod store_counts;

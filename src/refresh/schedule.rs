@@ -76,8 +76,13 @@ pub(super) fn quiet_fold_due(
     last_end: Duration,
     last_cost: Duration,
 ) -> Duration {
-    let rested = last_end.saturating_add(last_cost.saturating_mul(IDLE_SHARE));
+    let rested = rested(last_end, last_cost);
     dirty_since.saturating_add(delay).max(rested)
+}
+
+/// When what ended then and took so long may be done again.
+pub(super) fn rested(last_end: Duration, last_cost: Duration) -> Duration {
+    last_end.saturating_add(last_cost.saturating_mul(IDLE_SHARE))
 }
 
 #[cfg(test)]

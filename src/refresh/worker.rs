@@ -6,7 +6,7 @@ use super::control::{Control, Reply, Requests};
 use super::dataset::Fetcher;
 use super::joints::close_joints;
 use super::round::Refresh;
-use super::schedule::{Schedule, quiet_fold_due};
+use super::schedule::{Schedule, quiet_fold_due, rested};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::contain::contained;
@@ -48,6 +48,8 @@ pub(crate) struct Refresher<K: Key, V: Value, S: HashBuilder> {
     pub(super) dirty_since: Option<Duration>,
     last_fold_end: Duration,
     last_fold_cost: Duration,
+    /// When a fold has last brought home what was beside the others, and what that took.
+    last_home: (Duration, Duration),
     retry_fold_at: Option<Duration>,
 }
 
@@ -92,6 +94,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             dirty_since: None,
             last_fold_end: now,
             last_fold_cost: Duration::ZERO,
+            last_home: (Duration::ZERO, Duration::ZERO),
             retry_fold_at: None,
             clock,
         }
@@ -160,6 +163,14 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         if !due && asked.is_empty() {
             return;
         }
+        let (is_quiet, is_extended) = {
+            let view = self.store.view();
+            (!view.active.is_full(), view.current.table.is_extended())
+        };
+        let brings_home = is_quiet && asked.is_empty() && is_extended && now >= self.home_rested();
+        if brings_home {
+            self.folder.bring_home();
+        }
         let before = self.store.view().current.epoch;
         if fault::planted("answers_before_the_fold") {
             answer_all(asked.clone(), &Ok(before));
@@ -171,6 +182,9 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         let end = self.clock.now();
         self.last_fold_cost = end.saturating_sub(now);
         self.last_fold_end = end;
+        if brings_home {
+            self.last_home = (end, self.last_fold_cost);
+        }
         match &folded {
             Ok(epoch) => {
                 self.dirty_since = None;
@@ -213,8 +227,18 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         let expired = expired.map(|at| quietly(at.saturating_add(LATEST_TICK)));
         let idle = self.folder.idle_look();
         let idle = idle.map(|at| quietly(at.saturating_add(LATEST_TICK)));
-        let due = written.into_iter().chain(expired).chain(idle).min()?;
+        // What was put beside the others for the sake of who writes, once nobody does.
+        let extended = view.current.table.is_extended();
+        let home = extended.then(|| quietly(self.last_fold_end).max(self.home_rested()));
+        let others = expired.into_iter().chain(idle).chain(home);
+        let due = written.into_iter().chain(others).min()?;
         Some(due.max(self.retry_fold_at.unwrap_or_default()))
+    }
+
+    /// When a fold may bring home again what is beside the others, which is a copy of the table.
+    fn home_rested(&self) -> Duration {
+        let (end, cost) = self.last_home;
+        rested(end, cost)
     }
 
     fn next_deadline(&self) -> Option<Duration> {

@@ -10,6 +10,15 @@ use crate::sync::{Arc, fault};
 use crate::table::{Change, Recency, Table};
 use crate::{Key, Value};
 
+/// Where keys go that a table does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum New {
+    /// To the others; and so do those with them that are beside the others.
+    Among,
+    /// Beside the others, as long as these are far more: that is sooner done, and to read such a key takes longer.
+    Beside,
+}
+
 /// The last write of each key, ready to be laid over a table.
 pub(super) struct Changes<'a, K, V> {
     list: Vec<Change<K, V>>,
@@ -23,6 +32,7 @@ pub(super) struct Changes<'a, K, V> {
     /// When they were last touched, in a bucket in which that matters.
     stamps: Vec<(u64, &'a K, Option<u64>)>,
     recency: Option<Recency>,
+    new: New,
     now: Tick,
     tally: Tally,
 }
@@ -38,6 +48,7 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
             weighs: false,
             stamps: Vec::new(),
             recency: None,
+            new: New::Among,
             now,
             tally: Tally::default(),
         }
@@ -51,6 +62,11 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
     /// The same in a bucket in which things are touched, or not.
     pub(super) fn touching(self, recency: Option<Recency>) -> Self {
         Self { recency, ..self }
+    }
+
+    /// The same with new keys there.
+    pub(super) fn putting(self, new: New) -> Self {
+        Self { new, ..self }
     }
 
     /// Those of an overlay that are not below `floor`.
@@ -174,10 +190,12 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
         clock: &Clock,
         hash: impl Fn(&K) -> u64,
     ) -> Table<K, V> {
-        let patched = table.patched(self.list, &hash);
+        let laid = match self.new {
+            New::Among => table.patched(self.list, &hash),
+            New::Beside => table.extended(self.list, &hash),
+        };
         let weights = self.weights.into_iter();
-        patched
-            .timed_as(timed, self.deadlines.into_iter(), clock, &hash)
+        laid.timed_as(timed, self.deadlines.into_iter(), clock, &hash)
             .weighed_as(timed, weights, &hash)
             .touched_as(timed, self.stamps.into_iter(), self.recency, &hash)
     }

@@ -46,8 +46,8 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// is looked at, as what is decided on is put first.
     pub(super) fn inside_for<R>(&self, hash: u64, act: impl FnOnce(&View<K, V>) -> R) -> R {
         let ahead = |view: &View<K, V>| {
-            view.current.table.fetch_ahead(hash);
             view.active.fetch_ahead(hash);
+            view.current.table.fetch_ahead(hash);
         };
         self.inside_ahead(ahead, |view| {
             view.give_way(hash);

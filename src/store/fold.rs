@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-use super::changes::Changes;
+use super::changes::{Changes, New};
 use super::derived::Built;
 use super::echo::Echo;
 use super::gate::Gate;
@@ -17,7 +17,11 @@ use super::unsaved::Noted;
 use super::view::{Generation, Sealed, View};
 use super::{Store, room_for};
 use crate::sync::{Arc, fault};
+use crate::table::Table;
 use crate::{Key, Value};
+
+/// A table of fewer entries is copied sooner than it would be worth having some of them elsewhere.
+const LEAST_EXTENDED: usize = 1 << 16;
 
 /// Folds, publishes and frees. There is one for a store, and `&mut` keeps it one at a time.
 pub(crate) struct Folder<K, V> {
@@ -30,6 +34,8 @@ pub(crate) struct Folder<K, V> {
     pub(super) tally: Tally,
     /// So many keys are to go with the next fold, expired or evicted.
     pub(super) prunes: usize,
+    /// Where the next fold puts new keys, if that is not for the size of the table to say.
+    pub(super) new: Option<New>,
     /// When to look for what is idle.
     pub(super) idle_look: Option<Duration>,
     pub(super) noted: Option<Noted<K, V>>,
@@ -43,6 +49,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             stale: None,
             tally: Tally::default(),
             prunes: 0,
+            new: None,
             idle_look: None,
             noted: None,
         }
@@ -73,6 +80,21 @@ impl<K: Key, V: Value> Folder<K, V> {
         }
     }
 
+    /// Has the next fold bring home what earlier ones have put beside the table's other entries, if that is worth it.
+    pub(crate) fn bring_home(&mut self) {
+        self.new = Some(New::Among);
+    }
+
+    /// Has the next fold put new keys beside the others, however few these are.
+    #[cfg(all(test, larder_loom))]
+    pub(crate) fn put_beside(&mut self) {
+        self.new = Some(New::Beside);
+    }
+
+    fn brings_home(&self, view: &View<K, V>) -> bool {
+        self.new == Some(New::Among) && view.current.table.is_extended()
+    }
+
     pub(super) fn fold_once<S: BuildHasher>(&mut self, store: &Store<K, V, S>) -> u64 {
         let Some(sealed) = self.rotate(store, 0) else {
             return store.view().current.epoch;
@@ -80,14 +102,16 @@ impl<K: Key, V: Value> Folder<K, V> {
         let view = store.cell.load_full();
         let now = store.times.clock.coarse();
         let old = &view.current.table;
+        let brings_home = self.brings_home(&view);
+        let new = self.new.take().unwrap_or_else(|| new_keys_of(old));
         let weighs = view.budget.is_some();
         let recency = store.recency(view.current.epoch + 1);
         let changes = Changes::none(old, now).weighing(weighs).touching(recency);
-        let mut changes = changes.of(&sealed, 0);
+        let mut changes = changes.putting(new).of(&sealed, 0);
         changes.expire(old, &sealed, |key| store.hash(key));
         changes.evict(self.victims(&view, now), |key| store.hash(key));
         let tally = changes.tally();
-        if changes.is_empty() {
+        if changes.is_empty() && !brings_home {
             // Only conditional writes that changed nothing, or none at all.
             let settled = View {
                 sealed: None,
@@ -139,7 +163,8 @@ impl<K: Key, V: Value> Folder<K, V> {
     /// do not get into the fresh one.
     ///
     /// Returns the sealed overlay, also that of an earlier fold which did not come to its end, or
-    /// `None` where nothing was written, nothing has expired, and no floor is to be raised.
+    /// `None` where there is nothing to be done: nothing was written and nothing is to go, to be brought home, or to
+    /// be kept from being stored.
     pub(super) fn rotate<S: BuildHasher>(
         &mut self,
         store: &Store<K, V, S>,
@@ -154,6 +179,7 @@ impl<K: Key, V: Value> Folder<K, V> {
                 && !view.current.table.earliest().is_over(&store.times.clock)
                 && !self.is_idle_over(store, &view)
                 && self.prunes == 0
+                && !self.brings_home(&view)
                 && excess(&view) == 0 =>
             {
                 return None;
@@ -267,6 +293,13 @@ impl<K: Key, V: Value> Folder<K, V> {
         {
             since.keep(sealed);
         }
+    }
+}
+
+fn new_keys_of<K, V>(table: &Table<K, V>) -> New {
+    match table.len() < LEAST_EXTENDED {
+        true => New::Among,
+        false => New::Beside,
     }
 }
 

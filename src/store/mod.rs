@@ -85,7 +85,7 @@ use crate::{Key, Value};
 const LEAST_ROOM: usize = 4096;
 
 /// The overlay is due for a fold when it has grown to an eighth of the table: then a write's share of
-/// the copying is eight entries, however large the table is.
+/// the copying is eight entries at the most, however large the table is.
 const SHARE: usize = 8;
 
 /// The data of one bucket, as readers and writers see it.

@@ -78,10 +78,11 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         content: Content<V>,
         purse: &mut Purse<'_>,
     ) -> Nudge {
+        // Before the mark, as what that looks at was asked for and is there the sooner.
+        let write = Write::new(self.numbers.draw(), content, self.times.moment());
         if !fault::planted("value_before_mark") {
             mark(view, hash, &key);
         }
-        let write = Write::new(self.numbers.draw(), content, self.times.moment());
         let again = fault::planted("value_before_mark").then(|| key.clone());
         let draw = || self.numbers.draw();
         view.active.put(hash, key, write, purse, draw);

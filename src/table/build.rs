@@ -1,14 +1,17 @@
 //! Building: pairs are sent to the parts of a level where they belong, and placed part by part.
 
+use std::ops::Range;
+
 use crate::contain::drop_contained;
 use crate::spread::spread;
 use crate::table::entries::{Draft, Entries};
+use crate::table::filter::Filter;
 use crate::table::level::Level;
 use crate::table::list::List;
 use crate::table::place::{Place, Placer};
 use crate::table::shape::{Shape, bucket};
 use crate::table::spills::Spilling;
-use crate::table::{Item, Table, Watch, discard};
+use crate::table::{Item, Table, discard};
 
 /// A level is built in at most this many parts: more are filled slower than larger ones are sorted.
 const MOST_PARTS: usize = 1 << 10;
@@ -77,15 +80,7 @@ where
     if !is_too_much(spilled.len(), first.entries().len()) {
         let count = spilled.len();
         let (second, last) = build_rest(spilled.into_iter().map(Item::mixed), count, hash_of);
-        return Table {
-            first,
-            second,
-            last,
-            timed: None,
-            weighed: None,
-            touched: None,
-            watch: Watch::Nothing,
-        };
+        return Table::of(first, second, last);
     }
     // The bits of these hashes are not where a level looks for them, or the count was wrong. What
     // spilled may have come after what is in the level, and is of other keys.
@@ -93,15 +88,7 @@ where
     let placed = first.into_entries().map(|pair| item(pair, hash_of));
     let items = placed.chain(spilled).map(Item::mixed);
     let (second, last) = build_rest(items, count, hash_of);
-    Table {
-        first: Level::empty(),
-        second,
-        last,
-        timed: None,
-        weighed: None,
-        touched: None,
-        watch: Watch::Nothing,
-    }
+    Table::of(Level::empty(), second, last)
 }
 
 /// Whether so many keys have found no place in a level that it is not worth having.
@@ -260,6 +247,7 @@ pub(super) struct Builder<K, V> {
     pub(super) entries: Draft<K, V>,
     spilled: Vec<Item<K, V>>,
     spilling: Spilling,
+    filter: Filter,
     placer: Placer,
 }
 
@@ -276,12 +264,26 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
             entries,
             spilled: Vec::new(),
             spilling: Spilling::default(),
+            filter: Filter::with_room(shape),
             placer: Placer::default(),
         }
     }
 
     /// Builds the next blocks from their items.
     pub(super) fn add(&mut self, blocks: usize, items: Vec<Item<K, V>>) {
+        self.filter.open(blocks * self.shape.buckets_per_block());
+        self.add_to(blocks, items);
+    }
+
+    /// Builds the next block anew. What found no place in it in a level of the same shape stays where it is.
+    pub(super) fn rebuild(&mut self, level: &Level<K, V>, items: Vec<Item<K, V>>) {
+        let buckets = self.keep_spilled(level);
+        let spills = Some(level.spills());
+        self.filter.extend(level.filter(), buckets, spills);
+        self.add_to(1, items);
+    }
+
+    fn add_to(&mut self, blocks: usize, items: Vec<Item<K, V>>) {
         let first = self.entries.open(blocks * self.shape.slots_per_block());
         self.place(blocks, &items);
         self.put(first, blocks, items);
@@ -289,6 +291,7 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
 
     /// The same where all slots are open, and the items were stowed in these.
     fn add_in_place(&mut self, blocks: usize, items: Vec<Item<K, V>>) {
+        self.filter.open(blocks * self.shape.buckets_per_block());
         let first = self.blocks * self.shape.slots_per_block();
         self.place(blocks, &items);
         if Entries::<K, V>::FILLED {
@@ -308,11 +311,14 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
     }
 
     fn put(&mut self, first: usize, blocks: usize, items: Vec<Item<K, V>>) {
+        let buckets = self.shape.buckets();
         for (item, place) in items.into_iter().zip(&self.placer.places) {
+            let bucket = bucket(item.hash, buckets);
+            self.filter.add(bucket, item.hash);
             match *place {
                 Place::Slot(slot) => self.entries.put(first + slot as usize, item.into_pair()),
                 Place::Spilled => {
-                    self.spilling.add(bucket(item.hash, self.shape.buckets()));
+                    self.spilling.add(bucket);
                     self.spilled.push(item);
                 }
                 Place::Replaced => {
@@ -330,23 +336,25 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
         self.pilots.extend_from_slice(level.pilots_of(self.blocks));
         let first = self.blocks * slots;
         self.entries.copy(level.entries(), first..first + slots);
-        self.keep_spilled(level);
+        let buckets = self.keep_spilled(level);
+        self.filter.extend(level.filter(), buckets, None);
         self.blocks += 1;
     }
 
-    /// What found no place in the next block of a level of the same shape stays where it is.
-    pub(super) fn keep_spilled(&mut self, level: &Level<K, V>) {
+    /// What found no place in the next block of a level of the same shape stays where it is. Returns its buckets.
+    fn keep_spilled(&mut self, level: &Level<K, V>) -> Range<usize> {
         let buckets = self.shape.buckets_per_block();
         let first = self.blocks * buckets;
-        self.spilling
-            .add_all(level.spills(), first..first + buckets);
+        let buckets = first..first + buckets;
+        self.spilling.add_all(level.spills(), buckets.clone());
+        buckets
     }
 
     /// The level, and what found no place in it.
     pub(super) fn finish(self) -> (Level<K, V>, Vec<Item<K, V>>) {
         let entries = self.entries.finish();
         let spills = self.spilling.finish();
-        let level = Level::new(self.shape, self.pilots.into(), entries, spills);
+        let level = Level::new(self.shape, self.pilots, entries, spills, self.filter);
         (level, self.spilled)
     }
 }

@@ -11,6 +11,9 @@ use std::borrow::Borrow;
 use std::hint::assert_unchecked;
 use std::ptr;
 
+// Whose entries are the same in two tables is nothing that any thread waits for, so no model's.
+use std::sync::Arc;
+
 use crate::sync::{
     ahead,
     atomic::{AtomicPtr, AtomicU64},
@@ -18,16 +21,21 @@ use crate::sync::{
 };
 use crate::table::AT_ONCE;
 use crate::table::entries::Entries;
+use crate::table::filter::Filter;
 use crate::table::shape::{Shape, bucket};
 use crate::table::spills::Spills;
 
 /// Entries of which each has one slot where it can be.
+///
+/// Pilots and entries never change, so the levels of several tables may have the same ones. Marks and spills are each
+/// level's own.
 pub(super) struct Level<K, V> {
     shape: Shape,
     /// For each bucket, how far from their offsets its keys are. Never empty.
-    pilots: Box<[u8]>,
-    entries: Entries<K, V>,
+    pilots: Arc<[u8]>,
+    entries: Arc<Entries<K, V>>,
     spills: Spills,
+    filter: Filter,
     marks: Marks,
     /// The slots of `entries`, for the short way to look at; null once anything is marked, or if there are none.
     open: AtomicPtr<()>,
@@ -45,10 +53,12 @@ pub(crate) enum NoHit {
 impl<K, V> Level<K, V> {
     pub(super) fn new(
         shape: Shape,
-        pilots: Box<[u8]>,
-        entries: Entries<K, V>,
+        pilots: impl Into<Arc<[u8]>>,
+        entries: impl Into<Arc<Entries<K, V>>>,
         spills: Spills,
+        filter: Filter,
     ) -> Self {
+        let (pilots, entries) = (pilots.into(), entries.into());
         if entries.len() == 0 {
             return Self::empty();
         }
@@ -57,6 +67,7 @@ impl<K, V> Level<K, V> {
             shape,
             pilots,
             spills,
+            filter,
             marks: Marks::none(entries.slots()),
             open: AtomicPtr::new(entries.address().cast_mut()),
             entries,
@@ -66,12 +77,34 @@ impl<K, V> Level<K, V> {
     pub(super) fn empty() -> Self {
         Level {
             shape: Shape::NONE,
-            pilots: Box::new([0]),
-            entries: Entries::none(),
+            pilots: Arc::new([0]),
+            entries: Arc::new(Entries::none()),
             spills: Spills::all(),
+            filter: Filter::all(),
             marks: Marks::none(0),
             open: AtomicPtr::new(ptr::null_mut()),
         }
+    }
+
+    /// One with the same entries, of which nothing is marked.
+    pub(super) fn shared(&self) -> Self {
+        let (pilots, entries) = (Arc::clone(&self.pilots), Arc::clone(&self.entries));
+        let (spills, filter) = (self.spills.clone(), self.filter.clone());
+        Self::new(self.shape, pilots, entries, spills, filter)
+    }
+
+    /// The same where keys with these hashes, which are not here, have found a place elsewhere.
+    pub(super) fn spilling(mut self, hashes: &[u64]) -> Self {
+        let buckets = self.pilots.len();
+        if fault::planted("new_keys_unspilled") {
+            return self;
+        }
+        self.spills
+            .add(hashes.iter().map(|&hash| bucket(hash, buckets)));
+        for &hash in hashes {
+            self.filter.add(bucket(hash, buckets), hash);
+        }
+        self
     }
 
     pub(super) fn shape(&self) -> Shape {
@@ -84,7 +117,7 @@ impl<K, V> Level<K, V> {
 
     /// Bytes of what it has allocated.
     pub(super) fn bytes(&self) -> usize {
-        self.pilots.len() + self.marks.bytes() + self.entries.bytes()
+        self.pilots.len() + self.filter.bytes() + self.marks.bytes() + self.entries.bytes()
     }
 
     /// The pilots of a block.
@@ -99,14 +132,31 @@ impl<K, V> Level<K, V> {
         self.spills.has(bucket(hash, self.pilots.len()))
     }
 
+    /// Whether a key with this hash may be here, or have found no place here.
+    #[inline(always)]
+    pub(super) fn may_know(&self, hash: u64) -> bool {
+        self.filter.may_have(hash)
+    }
+
+    pub(super) fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
     pub(super) fn spills(&self) -> &Spills {
         &self.spills
     }
 
-    /// Moves all entries out.
-    pub(super) fn into_entries(self) -> impl Iterator<Item = (K, V)> + use<K, V> {
-        let mut entries = self.entries;
-        entries.take()
+    /// Moves all entries out, or copies of them if another level has the same ones.
+    pub(super) fn into_entries(self) -> impl Iterator<Item = (K, V)> + use<K, V>
+    where
+        K: Clone,
+        V: Clone,
+    {
+        let (own, shared) = match Arc::try_unwrap(self.entries) {
+            Ok(mut entries) => (Some(entries.take()), Vec::new()),
+            Err(entries) => (None, entries.iter().cloned().collect()),
+        };
+        own.into_iter().flatten().chain(shared)
     }
 
     /// The short way: the value of a key that is here, as long as nothing is marked; else what `otherwise` says.
@@ -182,9 +232,14 @@ impl<K, V> Level<K, V> {
         ahead::fetch(slots.wrapping_add(slot * bytes));
     }
 
-    /// The same for the slot of a key with this hash.
+    /// The same for what leads to a key with this hash.
     pub(super) fn fetch_ahead(&self, hash: u64) {
-        self.prefetch(self.slot(hash));
+        self.filter.fetch_ahead(hash);
+        ahead::fetch(
+            self.pilots
+                .as_ptr()
+                .wrapping_add(bucket(hash, self.pilots.len())),
+        );
     }
 
     /// The value of a key that is here, marked or not.

@@ -16,7 +16,9 @@
 
 mod build;
 mod bytes;
+mod edits;
 mod entries;
+mod filter;
 mod iterate;
 mod level;
 mod list;
@@ -96,6 +98,8 @@ pub(crate) struct Table<K, V> {
     second: Level<K, V>,
     /// What found no place there either, by mixed hashes.
     last: List<K, V>,
+    /// So many keys were put into the second level because they were new, see [`extended`](Self::extended).
+    apart: usize,
     /// When its entries expire, if any do.
     timed: Option<Box<Timed>>,
     /// What its entries weigh, if that is limited.
@@ -131,10 +135,16 @@ enum At {
 impl<K, V> Table<K, V> {
     /// A table without entries.
     pub(crate) fn empty() -> Self {
+        Self::of(Level::empty(), Level::empty(), List::empty())
+    }
+
+    /// A table of these, with nothing beside them.
+    fn of(first: Level<K, V>, second: Level<K, V>, last: List<K, V>) -> Self {
         Table {
-            first: Level::empty(),
-            second: Level::empty(),
-            last: List::empty(),
+            first,
+            second,
+            last,
+            apart: 0,
             timed: None,
             weighed: None,
             touched: None,
@@ -177,6 +187,25 @@ impl<K, V> Table<K, V> {
         V: Clone,
     {
         patch::patched(self, changes, &hash_of)
+    }
+
+    /// The same, sooner: keys that are new go to the second level, as long as it stays small beside the first. Of the
+    /// first nothing is copied if nothing in it changes.
+    ///
+    /// To find those keys takes a look more, and to find that a key is absent may. [`patched`](Self::patched) brings them
+    /// home.
+    pub(crate) fn extended<H>(&self, changes: Vec<Change<K, V>>, hash_of: H) -> Self
+    where
+        H: Fn(&K) -> u64,
+        K: Clone + Eq,
+        V: Clone,
+    {
+        patch::extended(self, changes, &hash_of)
+    }
+
+    /// Whether so many keys are in the second level only because they were new that to bring them home is worth a copy.
+    pub(crate) fn is_extended(&self) -> bool {
+        patch::is_extended(self)
     }
 
     /// The short way of a lookup: returns the value of nearly every key that is here and not marked. What
@@ -351,7 +380,7 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let Some(at) = self.place_of(hash, key) else {
+        let Some(at) = self.place_if_known(hash, key) else {
             return false;
         };
         match at {
@@ -381,6 +410,16 @@ impl<K, V> Table<K, V> {
         self.last.position(mixed, key).map(At::Last)
     }
 
+    /// The same for who writes, and expects no less that the key is new.
+    fn place_if_known<Q>(&self, hash: u64, key: &Q) -> Option<At>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let is_known = self.first.may_know(hash);
+        is_known.then(|| self.place_of(hash, key)).flatten()
+    }
+
     fn entry(&self, at: At) -> Option<&(K, V)> {
         match at {
             At::First(slot) => self.first.entries().candidate(slot),
@@ -398,8 +437,12 @@ impl<K, V> Table<K, V> {
         }
     }
 
-    /// Moves all entries out.
-    fn into_entries(self) -> impl Iterator<Item = (K, V)> {
+    /// Moves all entries out, or copies of those that another table has as well.
+    fn into_entries(self) -> impl Iterator<Item = (K, V)>
+    where
+        K: Clone,
+        V: Clone,
+    {
         let levels = self.first.into_entries().chain(self.second.into_entries());
         let mut last = self.last;
         levels.chain(last.take())

@@ -5,25 +5,17 @@ use std::ops::Range;
 
 use crate::spread::spread;
 use crate::table::build::{Builder, build_level, from_items, is_too_much, item, with_rest};
+use crate::table::edits::{Edit, Edits, by_block, count_after};
 use crate::table::level::Level;
 use crate::table::list::List;
 use crate::table::shape::Shape;
-use crate::table::{Change, Item, Table, Watch};
+use crate::table::{Change, Item, Table};
 
-/// A change, and where its key is in the level or list to which it belongs, if it is there.
-struct Edit<K, V> {
-    at: Option<usize>,
-    /// With the hash by which that level knows the key.
-    change: Change<K, V>,
-}
+/// The second level has at most one key for so many of the first, or what is new is no longer put there.
+const FIRST_TO_SECOND: usize = 2;
 
-/// Changes by the level to which they belong, and how many entries there will be.
-struct Edits<K, V> {
-    first: Vec<Edit<K, V>>,
-    second: Vec<Edit<K, V>>,
-    last: Vec<Edit<K, V>>,
-    count: usize,
-}
+/// More than one key for so many of the first that is there because it was new is brought home.
+const FIRST_TO_APART: usize = 64;
 
 /// Applies changes of distinct keys to a table.
 pub(super) fn patched<K, V, H>(
@@ -37,11 +29,66 @@ where
     V: Clone,
 {
     let edits = Edits::of(table, changes);
-    let count = edits.count;
-    if !table.main().shape().suits(count) {
+    among(table, edits, hash_of)
+}
+
+/// New keys come to the others, and so do those that are beside these.
+fn among<K, V, H>(table: &Table<K, V>, mut edits: Edits<K, V>, hash_of: &H) -> Table<K, V>
+where
+    H: Fn(&K) -> u64,
+    K: Clone + Eq,
+    V: Clone,
+{
+    if is_extended(table) || !table.main().shape().suits(edits.count) {
         return rebuilt(table, edits, hash_of);
     }
-    let (first, spilled) = patched_level(&table.first, edits.first, hash_of);
+    edits.put_new_in_place(table);
+    changed(table, edits, &[], hash_of)
+}
+
+/// The same, and new keys go to the second level if there are not too many.
+pub(super) fn extended<K, V, H>(
+    table: &Table<K, V>,
+    changes: Vec<Change<K, V>>,
+    hash_of: &H,
+) -> Table<K, V>
+where
+    H: Fn(&K) -> u64,
+    K: Clone + Eq,
+    V: Clone,
+{
+    let mut edits = Edits::of(table, changes);
+    let first = count_after(table.first.entries().len(), &edits.first);
+    let others = edits.count - first;
+    if first == 0 || others * FIRST_TO_SECOND > first || !table.first.shape().suits(first) {
+        return among(table, edits, hash_of);
+    }
+    let apart = edits.put_new_apart();
+    changed(table, edits, &apart, hash_of)
+}
+
+pub(super) fn is_extended<K, V>(table: &Table<K, V>) -> bool {
+    table.apart * FIRST_TO_APART > table.first.entries().len()
+}
+
+/// Applies changes to a table of the same size. Those to the second level put keys with the hashes of `apart` there that are
+/// new.
+fn changed<K, V, H>(
+    table: &Table<K, V>,
+    edits: Edits<K, V>,
+    apart: &[u64],
+    hash_of: &H,
+) -> Table<K, V>
+where
+    H: Fn(&K) -> u64,
+    K: Clone + Eq,
+    V: Clone,
+{
+    let count = edits.count;
+    let (first, spilled) = match edits.first.is_empty() {
+        true => (table.first.shared(), Vec::new()),
+        false => patched_level(&table.first, edits.first, hash_of),
+    };
     let mut of_second = edits.second;
     of_second.extend(spilled.into_iter().map(|item| Edit::adding(item.mixed())));
     let (second, spilled) = patched_second(&table.second, of_second, &|key| spread(hash_of(key)));
@@ -53,21 +100,17 @@ where
     });
     let added = edits.last.into_iter().filter_map(Edit::into_item);
     let last = List::build(kept.chain(added).chain(spilled).collect());
-    let patched = Table {
-        first,
-        second,
-        last,
-        timed: None,
-        weighed: None,
-        touched: None,
-        watch: Watch::Nothing,
+    let changed = Table {
+        apart: table.apart + apart.len(),
+        ..Table::of(first.spilling(apart), second, last)
     };
-    let placed = patched.first.entries().len();
-    if placed > 0 && is_too_much(patched.len() - placed, placed) {
-        let items = patched.into_entries().map(|pair| item(pair, hash_of));
+    let placed = changed.first.entries().len();
+    let spilled = (changed.len() - placed).saturating_sub(changed.apart);
+    if placed > 0 && is_too_much(spilled, placed) {
+        let items = changed.into_entries().map(|pair| item(pair, hash_of));
         return from_items(items, count, hash_of);
     }
-    patched
+    changed
 }
 
 /// Builds a table of another size.
@@ -97,6 +140,7 @@ where
     let all = edits
         .first
         .into_iter()
+        .chain(edits.new)
         .chain(edits.second)
         .chain(edits.last);
     let added = all.filter_map(Edit::into_item).map(Item::into_pair);
@@ -195,31 +239,9 @@ where
         let mut items = Vec::with_capacity(shape.slots_per_block());
         items.extend(kept);
         items.extend(edits.into_iter().filter_map(Edit::into_item));
-        builder.keep_spilled(level);
-        builder.add(1, items);
+        builder.rebuild(level, items);
     }
     builder.finish()
-}
-
-/// Parts things by the blocks in which a level of this shape knows their keys.
-fn by_block<T>(
-    shape: Shape,
-    things: Vec<T>,
-    hash_of: impl Fn(&T) -> u64,
-) -> impl Iterator<Item = Vec<T>> {
-    let blocks = shape.blocks();
-    let mut parted: Vec<Vec<T>> = Vec::with_capacity(blocks.max(1));
-    if blocks < 2 {
-        // There may be none, and yet changes, if all entries are in the second level.
-        parted.extend((blocks > 0 || !things.is_empty()).then_some(things));
-        return parted.into_iter();
-    }
-    let room = things.len() / blocks * 9 / 8;
-    parted.resize_with(blocks, || Vec::with_capacity(room));
-    for thing in things {
-        parted[shape.block_of(hash_of(&thing))].push(thing);
-    }
-    parted.into_iter()
 }
 
 /// The entries in some slots that no edit replaces or removes.
@@ -246,81 +268,4 @@ fn without<T>(items: impl Iterator<Item = T>, gone: Vec<bool>) -> impl Iterator<
     items
         .zip(gone)
         .filter_map(|(item, gone)| (!gone).then_some(item))
-}
-
-/// How many entries a level of so many has after some edits.
-fn count_after<K, V>(entries: usize, edits: &[Edit<K, V>]) -> usize {
-    edits.iter().fold(entries, |count, edit| {
-        let before = usize::from(edit.at.is_some());
-        count - before + usize::from(edit.change.value.is_some())
-    })
-}
-
-impl<K: Eq, V> Edits<K, V> {
-    fn of(table: &Table<K, V>, changes: Vec<Change<K, V>>) -> Self {
-        let (mut first, mut second, mut last) = (Vec::new(), Vec::new(), Vec::new());
-        let is_empty = table.first.entries().len() == 0;
-        // Block by block, so that an entry that is looked at is in the caches more often than not.
-        for change in by_block(table.first.shape(), changes, |change| change.hash).flatten() {
-            if let Some(slot) = table.first.position(change.hash, &change.key) {
-                first.push(Edit::of(Some(slot), change));
-                continue;
-            }
-            let mixed = spread(change.hash);
-            if !table.first.may_have_spilled(change.hash) {
-                if change.value.is_some() {
-                    first.push(Edit::of(None, change));
-                }
-            } else if let Some(slot) = table.second.position(mixed, &change.key) {
-                second.push(Edit::of(Some(slot), change.known_by(mixed)));
-            } else if let Some(index) = table.last.position(mixed, &change.key) {
-                last.push(Edit::of(Some(index), change.known_by(mixed)));
-            } else if change.value.is_none() {
-                // There is nothing to remove.
-            } else if is_empty {
-                second.push(Edit::of(None, change.known_by(mixed)));
-            } else {
-                first.push(Edit::of(None, change));
-            }
-        }
-        let count = count_after(table.first.entries().len(), &first)
-            + count_after(table.second.entries().len(), &second)
-            + count_after(table.last.len(), &last);
-        Edits {
-            first,
-            second,
-            last,
-            count,
-        }
-    }
-}
-
-impl<K, V> Edit<K, V> {
-    fn of(at: Option<usize>, change: Change<K, V>) -> Self {
-        Edit { at, change }
-    }
-
-    /// An edit that adds an item.
-    fn adding(item: Item<K, V>) -> Self {
-        let Item { hash, key, value } = item;
-        let value = Some(value);
-        Edit::of(None, Change { hash, key, value })
-    }
-
-    fn only_replaces(&self) -> bool {
-        self.at.is_some() && self.change.value.is_some()
-    }
-
-    /// What the edit adds.
-    fn into_item(self) -> Option<Item<K, V>> {
-        let Change { hash, key, value } = self.change;
-        let value = value?;
-        Some(Item { hash, key, value })
-    }
-}
-
-impl<K, V> Change<K, V> {
-    fn known_by(self, hash: u64) -> Self {
-        Change { hash, ..self }
-    }
 }

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 /// One bit for each bucket.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Spills(Box<[u64]>);
 
 impl Spills {
@@ -19,6 +19,13 @@ impl Spills {
     pub(super) fn has(&self, bucket: usize) -> bool {
         let word = self.0.get(bucket / 64);
         word.is_some_and(|word| word & 1 << (bucket % 64) != 0)
+    }
+
+    /// Adds some buckets, before the level is shared.
+    pub(super) fn add(&mut self, buckets: impl Iterator<Item = usize>) {
+        let mut spilling = Spilling(std::mem::take(&mut self.0).into());
+        buckets.for_each(|bucket| spilling.add(bucket));
+        *self = spilling.finish();
     }
 }
 

@@ -1,5 +1,7 @@
 //! The table against `std`'s map, for good and bad hashers, sizes, types and panicking drops.
 
+mod extended;
+
 use std::borrow::Borrow;
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -126,7 +128,8 @@ const MOST: u64 = if cfg!(miri) { 100 } else { 100_000 };
 #[derive(Clone, Debug)]
 enum Step {
     Mark(Vec<u64>),
-    Patch(Vec<(u64, Option<u32>)>),
+    /// And whether new keys go beside the others.
+    Patch(Vec<(u64, Option<u32>)>, bool),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -136,7 +139,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let many = prop::collection::vec((key, any::<Option<u32>>()), 0..ALL);
     let fewer = prop::collection::vec(0..KEYS, 0..ALL)
         .prop_map(|keys| keys.into_iter().map(|key| (key, None)).collect());
-    let patch = prop_oneof![4 => few, 1 => many, 1 => fewer].prop_map(Step::Patch);
+    let changes = prop_oneof![4 => few, 1 => many, 1 => fewer];
+    let patch = (changes, any::<bool>()).prop_map(|(changes, beside)| Step::Patch(changes, beside));
     prop::collection::vec(prop_oneof![mark, patch], 0..12)
 }
 
@@ -159,7 +163,7 @@ where
                     assert_eq!(table.mark(hash_of(&key), &key), here);
                 }
             }
-            Step::Patch(changes) => {
+            Step::Patch(changes, beside) => {
                 let changes: HashMap<u64, Option<u32>> = changes.into_iter().collect();
                 let before = model.clone();
                 model.values_mut().for_each(|entry| entry.1 = false);
@@ -171,7 +175,10 @@ where
                 }
                 let changes = changes.into_iter();
                 let changes = changes.map(|(k, v)| change(hash_of, k, v.map(value)));
-                let patched = table.patched(changes.collect(), hash_of);
+                let patched = match beside {
+                    false => table.patched(changes.collect(), hash_of),
+                    true => table.extended(changes.collect(), hash_of),
+                };
                 check(&table, &before, hash_of, KEYS + 20);
                 table = patched;
             }

@@ -199,7 +199,7 @@ impl<K, V> Table<K, V> {
         let Some(weighed) = &self.weighed else {
             return 0;
         };
-        let at = self.place_of(hash, key);
+        let at = self.place_if_known(hash, key);
         at.and_then(|at| weighed.weights.at(at))
             .map_or(0, Weight::take)
     }

@@ -30,6 +30,7 @@ mod g3;
 mod g4;
 mod g4_steps;
 mod g5;
+mod g5_beside;
 mod g6;
 mod g7;
 mod g8;

@@ -11,8 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A thread that has not ended by then hangs; three busy neighbours on two cores make it a minute.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// A thread that has not ended by then hangs; three busy neighbours on two cores make it a minute. The same for a call: on
+/// a starved machine the five seconds of the default are no fault of the bucket's.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What the threads of a run have written down.
 #[derive(Debug)]

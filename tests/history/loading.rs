@@ -3,7 +3,7 @@
 use crate::{
     calls::{Store, invalidate, peek, publish, reader_get, set, set_if_absent},
     chance::Chance,
-    crew::{Crew, Run},
+    crew::{Crew, PATIENCE, Run},
     id::Id,
     record::{Answer, Key, Kind, Load, Log, Span},
 };
@@ -123,6 +123,7 @@ pub(crate) fn run(calls: usize) -> Run {
     let source = Arc::new(Source::new(origin));
     let asked = Arc::clone(&source);
     let bucket: Store = Bucket::builder("loads")
+        .wait_limit(PATIENCE)
         .bulk_load(move |keys: &[Id]| Ok::<_, io::Error>(asked.load(keys)))
         .batch_size(4)
         .loader_threads(2)

@@ -1,6 +1,6 @@
 //! Epochs along happens-before, without any clock: threads tell each other what they have seen.
 
-use crate::{calls::Store, chance::Chance, id::Id};
+use crate::{calls::Store, chance::Chance, crew::PATIENCE, id::Id};
 use larder::Bucket;
 use std::{
     sync::{
@@ -24,6 +24,7 @@ pub(crate) struct Relayed {
 /// If an epoch goes back, or if two snapshots of one epoch differ.
 pub(crate) fn run(looks: usize) -> Relayed {
     let bucket: Store = Bucket::builder("epochs")
+        .wait_limit(PATIENCE)
         .build()
         .expect("the defaults are fine");
     let told = Arc::new(AtomicU64::new(0));

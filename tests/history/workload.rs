@@ -6,7 +6,7 @@ use crate::{
         set_if_absent, set_many,
     },
     chance::Chance,
-    crew::{Crew, Run},
+    crew::{Crew, PATIENCE, Run},
     record::{EpochSeen, Key, Log},
     taker::Taker,
 };
@@ -43,6 +43,7 @@ impl Plan {
 /// Writers, readers, a thread that publishes without rest, and one that takes snapshots.
 pub(crate) fn run(plan: Plan) -> Run {
     let bucket: Store = Bucket::builder("history")
+        .wait_limit(PATIENCE)
         .build()
         .expect("the defaults are fine");
     let mut crew = Crew::new(Instant::now());

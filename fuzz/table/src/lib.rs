@@ -44,6 +44,14 @@ pub struct Change<K, V> {
     pub value: Option<V>,
 }
 
+/// The two are laid out alike, and this is done in place.
+fn inner<K, V>(changes: Vec<Change<K, V>>) -> Vec<table::Change<K, V>> {
+    let changes = changes.into_iter();
+    changes
+        .map(|Change { hash, key, value }| table::Change { hash, key, value })
+        .collect()
+}
+
 impl<K, V> Table<K, V> {
     /// A table of these pairs, of which the last one of a key wins.
     pub fn from_pairs<H: Fn(&K) -> u64>(pairs: impl IntoIterator<Item = (K, V)>, hash_of: H) -> Self
@@ -60,10 +68,16 @@ impl<K, V> Table<K, V> {
         K: Clone + Eq,
         V: Clone,
     {
-        // The two are laid out alike, and this is done in place.
-        let changes = changes.into_iter();
-        let changes = changes.map(|Change { hash, key, value }| table::Change { hash, key, value });
-        Self(self.0.patched(changes.collect(), hash_of))
+        Self(self.0.patched(inner(changes), hash_of))
+    }
+
+    /// The same with new keys beside the others, as long as they are few.
+    pub fn extended<H: Fn(&K) -> u64>(&self, changes: Vec<Change<K, V>>, hash_of: H) -> Self
+    where
+        K: Clone + Eq,
+        V: Clone,
+    {
+        Self(self.0.extended(inner(changes), hash_of))
     }
 
     /// The short way of a lookup, which finds nearly every key that is not marked.
