@@ -50,8 +50,8 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     ///
     /// Waits for a fold and for the disk. Not to be called by what these need: `Clone`, `Serialize` and the like.
     pub fn write_dump(&self, limit: Duration) -> Option<Result<DumpReport, DumpError>> {
-        let written = self.core.dumper.as_ref()?.ask()?;
         let deadline = self.core.loads.deadline(limit);
+        let written = self.core.dumper.as_ref()?.ask()?;
         written.wait(&self.core.clock, deadline).cloned()
     }
 }

@@ -439,8 +439,9 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         if inside_a_write() || self.core.is_refresher() {
             return Err(Error::reentrant());
         }
-        let reply = self.core.control.ask(place);
+        // Before it is asked for: who asks may be put off by whom that wakes.
         let deadline = self.core.loads.deadline(self.core.config.wait_limit);
+        let reply = self.core.control.ask(place);
         let published = reply.wait(&self.core.clock, deadline);
         published.cloned().unwrap_or_else(|| Err(Error::timeout()))
     }

@@ -65,8 +65,8 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// like.
     #[doc(alias = "flush")]
     pub fn write_storage(&self, limit: Duration) -> Option<Result<u64, Error>> {
-        let saved = self.core.saver.as_ref()?.ask()?;
         let deadline = self.core.loads.deadline(limit);
+        let saved = self.core.saver.as_ref()?.ask()?;
         saved.wait(&self.core.clock, deadline).cloned()
     }
 }

@@ -125,12 +125,14 @@ impl Resets {
             return Ok(known);
         }
         self.agree(version, parts)?;
+        // Before it is asked for: who asks may be put off by whom that wakes.
+        let deadline = parts.deadline();
         let reply = parts.control.ask(|requests| {
             let reset = &mut requests.reset;
             reset.version = reset.version.max(version);
             &mut reset.asked
         });
-        let done = reply.wait(parts.clock, parts.deadline());
+        let done = reply.wait(parts.clock, deadline);
         done.cloned().unwrap_or_else(|| Err(Error::timeout()))?;
         // One that nobody waited for any more may have been higher.
         Ok(parts
