@@ -2,7 +2,7 @@
 //! after it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use larder::{Bucket, Builder, ErrorKind, Fetched, LoadState, ManualClock, Origin, Outcome, Reset};
@@ -555,13 +555,22 @@ fn g9_a_waiter_runs_out_of_time_though_resets_keep_coming() {
         let (time, runs) = (ManualClock::new(), Arc::new(AtomicU64::new(0)));
         let own = Arc::new(std::sync::OnceLock::<Numbers>::new());
         let (clock, inner, counted) = (time.clone(), Arc::clone(&own), Arc::clone(&runs));
+        let leaves = Arc::new(AtomicBool::new(false));
+        let left = Arc::clone(&leaves);
         // Each of the first fifteen runs takes a second, and is overtaken by a reset.
         let overtaken = move |key: &u64| {
             let run = counted.fetch_add(1, Ordering::SeqCst) + 1;
+            let Some(bucket) = inner.get() else {
+                return Ok(0);
+            };
+            // Its time counts from when it waits, and an answer that comes before it has noticed would be taken.
+            match (key, run) {
+                (1, 1) => eventually("the waiter is there", || bucket.stats().joined == 1),
+                (1, 12) => eventually("the waiter has left", || left.load(Ordering::SeqCst)),
+                _ => {}
+            }
             clock.advance(SECOND);
-            if run <= 15
-                && let Some(bucket) = inner.get()
-            {
+            if run <= 15 {
                 bucket.reset(bucket.version() + 1).unwrap();
             }
             Ok::<_, Broken>(key * 100 + run)
@@ -577,6 +586,7 @@ fn g9_a_waiter_runs_out_of_time_though_resets_keep_coming() {
         assert!(own.set(bucket.clone()).is_ok());
         let ticket = bucket.request_load([1]);
         assert_eq!(bucket.fetch(&1).unwrap_err().kind(), ErrorKind::Timeout);
+        leaves.store(true, Ordering::SeqCst);
         assert!(ticket.wait(Duration::MAX));
         assert_eq!(
             (bucket.peek(&1), runs.load(Ordering::SeqCst)),
