@@ -19,6 +19,8 @@ fn peopled(census: &Census) -> People {
             let census = whole.clone();
             Ok::<_, String>((0..500).map(move |key| (key, census.citizen(key))))
         })
+        // What is folded, and when, is for the tests to say.
+        .fold_delay(Duration::from_secs(3_600))
         .build()
         .unwrap();
     bucket.set_many((0..1_000).map(|key| (key, census.citizen(key))));
