@@ -29,6 +29,7 @@
 //! | read what is cached, and never wait | [`Bucket::peek`], [`Bucket::with`], [`Bucket::contains`] |
 //! | read as fast as can be, in a thread that reads a lot | [`Bucket::reader`]: a [`Reader`] |
 //! | read, and have loaded what is missing | [`Bucket::get`], [`Bucket::get_many`] |
+//! | the same in async code, with any runtime | [`Bucket::get_async`], [`Bucket::get_many_async`], [`Bucket::fetch_async`]; [`Ticket::wait_async`] |
 //! | know where an answer came from, or why there is none | [`Bucket::fetch`], [`Bucket::fetch_many`]: [`Fetched`], [`Origin`], [`Error`], [`ErrorKind`] |
 //! | bound how long calls wait | [`Builder::wait_limit`], [`Call::timeout`] |
 //! | give one call a time limit, a loader or an expiration, or have its value not stored | [`Bucket::call`]: a [`Call`] |

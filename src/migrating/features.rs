@@ -15,6 +15,7 @@
 //! | result shared, failures as well | yes | `tests/guarantees/g6.rs::g6_all_waiters_of_a_flight_get_its_answer`, `tests/guarantees/g6.rs::g6_failures_and_absences_are_not_cached` |
 //! | a loader that panics | yes: an error for all who wait, and the key is free | `tests/regressions/flights.rs::go_33519_a_panic_of_the_leader_with_waiters` |
 //! | a waiter that gives up | yes: the load goes on | `tests/regressions/leaders.rs::moka_59_the_leader_gives_up`, `tests/regressions/flights.rs::go_55343_one_gives_up_while_another_joins` |
+//! | calls from async code | yes, with any runtime: [`Bucket::get_async`], [`Bucket::fetch_async`], [`Bucket::get_many_async`] | `tests/tasks/waits.rs::tasks_and_threads_share_one_flight_and_its_answer_whatever_it_is`, `tests/tasks/waits.rs::a_hit_is_ready_at_the_first_poll_and_a_miss_wakes_its_task`, `tests/tasks/dropped.rs::a_task_that_goes_away_while_its_key_is_loaded_leaves_nothing_behind` |
 //! | a load of its own key | yes: an error at once | `tests/guarantees/g7.rs::g7_a_loader_that_asks_for_its_own_key_gets_an_error_at_once` |
 //! | a limit to waiting | yes: [`Builder::wait_limit`], [`Call::timeout`] | `tests/guarantees/g6.rs::g6_a_timeout_ends_the_wait_and_not_the_load` |
 //! | different loaders for one key | yes: the first wins | `tests/guarantees/g2.rs::g2_the_first_of_several_call_time_loaders_wins` |
