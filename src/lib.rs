@@ -36,6 +36,7 @@
 //! | have keys loaded that are about to be needed, or loaded anew | [`Bucket::request_load`], [`Bucket::refresh_keys`]: a [`Ticket`] |
 //! | read everything as it is at one moment | [`Bucket::snapshot`], after [`Bucket::publish`]: a [`Snapshot`] |
 //! | count or list what is cached | [`Bucket::len`], [`Bucket::keys`], [`Snapshot::iter`] |
+//! | write a loader or a storage as async code | the feature `tokio` |
 //! | say how a key is loaded | [`Builder::load`], [`Loader`]; what it may answer: [`Outcome`], [`Loaded`] |
 //! | have a loader see whose load it is | [`Builder::context`] |
 //! | load many keys in one call | [`Builder::bulk_load`], [`BulkLoader`], [`Builder::batch_size`] |
@@ -67,6 +68,8 @@
 //!
 //! * `dump`: a bucket's contents in a file, as of its last dump. Brings serde and postcard into the tree.
 //! * `dump-compression`: `dump`, and its file compressed.
+//! * `tokio`: loaders and storages that are async code, run on a tokio runtime: the module `tokio`. Brings tokio into the
+//!   tree, with its feature `rt`. To await a bucket takes no feature.
 //!
 //! Consistency, recursion and the choice of a read are described at [`Bucket`].
 
@@ -96,6 +99,8 @@ mod store;
 mod sync;
 #[allow(dead_code, reason = "a part that stands by itself")]
 mod table;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 
 use std::hash::{BuildHasher, Hash};
 

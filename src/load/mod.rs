@@ -50,6 +50,8 @@ pub(crate) use self::promise::Answered;
 pub(crate) use self::promise::{Promise, Woken};
 pub(crate) use self::request::Requested;
 pub(crate) use self::runner::Running;
+#[cfg(feature = "tokio")]
+pub(crate) use self::runner::StandIn;
 pub use self::states::LoadCounts;
 pub(crate) use self::sweep::{Sweep, Swept};
 pub(crate) use self::task::{Landing, Lands};

@@ -18,5 +18,9 @@ mod dropped;
 mod inside;
 mod kit;
 mod many;
+#[cfg(feature = "tokio")]
+mod tokio_loaders;
+#[cfg(feature = "tokio")]
+mod tokio_storages;
 mod waits;
 mod wakers;
