@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use larder::{Builder, Error, ErrorKind, ManualClock};
 
 use crate::common::{Notes, block_on, bounded};
-use crate::kit::Numbers;
+use crate::kit::{Numbers, numbers};
 
 /// What is at the bottom of an error: loaders hand on the errors that they get.
 fn innermost(error: &Error) -> ErrorKind {
@@ -18,7 +18,7 @@ fn innermost(error: &Error) -> ErrorKind {
 }
 
 fn timeless(threads: usize) -> Builder<u64, u64> {
-    Numbers::builder("inside")
+    numbers("inside")
         .loader_threads(threads)
         .clock(ManualClock::new().clock())
 }

@@ -6,11 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use larder::{Bucket, Outcome};
+use larder::{Bucket, Builder, Outcome};
 
-use crate::common::{Broken, Door, Notes};
+use crate::common::{Broken, Door, Notes, PATIENCE};
 
 pub(crate) type Numbers = Bucket<u64, u64>;
+
+/// A builder with limits that no machine is too slow for: what hangs is found by the watchdog.
+pub(crate) fn numbers(name: &str) -> Builder<u64, u64> {
+    let builder = Numbers::builder(name).wait_limit(PATIENCE);
+    builder.shutdown_limit(PATIENCE)
+}
 
 /// What a source says, by key; of others ten times the key.
 pub(crate) const ABSENT: u64 = 1;
@@ -21,7 +27,7 @@ pub(crate) const IGNORE: u64 = 4;
 /// A source behind a door, which notes what it is asked.
 pub(crate) fn source(calls: &Notes<u64>, door: &Door) -> Numbers {
     let (calls, door) = (calls.clone(), door.clone());
-    Numbers::builder("tasks")
+    numbers("tasks")
         .loader_threads(2)
         .load(move |key: &u64| {
             calls.add(*key);
@@ -29,7 +35,7 @@ pub(crate) fn source(calls: &Notes<u64>, door: &Door) -> Numbers {
             match *key {
                 ABSENT => Ok(Outcome::Absent),
                 ERROR => Err(Broken("source")),
-                PANIC => panic!("the loader's own"),
+                PANIC => quiet_panic("the loader's own"),
                 IGNORE => Ok(Outcome::Ignore(40)),
                 key => Ok(Outcome::Value(10 * key)),
             }
@@ -81,4 +87,9 @@ pub(crate) fn poll<F: Future + ?Sized>(future: Pin<&mut F>, waker: &Waker) -> Op
 pub(crate) fn is_at_rest(bucket: &Numbers) -> bool {
     let stats = bucket.stats();
     (stats.queued, stats.loading) == (0, 0)
+}
+
+/// A panic that prints nothing: a backtrace takes its time.
+pub(crate) fn quiet_panic(message: &'static str) -> ! {
+    std::panic::resume_unwind(Box::new(message))
 }

@@ -5,12 +5,12 @@ use std::pin::pin;
 use larder::{ErrorKind, Origin, Reset, Warm};
 
 use crate::common::{Broken, Door, Notes, Task, block_on, bounded, eventually};
-use crate::kit::{Job, Numbers};
+use crate::kit::{Job, Numbers, numbers};
 
 /// A source of batches behind a door, which notes them. Key 2 fails.
 fn batches(calls: &Notes<Vec<u64>>, door: &Door) -> Numbers {
     let (calls, door) = (calls.clone(), door.clone());
-    Numbers::builder("batches")
+    numbers("batches")
         .loader_threads(1)
         .count_reads(true)
         .bulk_load(move |keys: &[u64]| {
@@ -135,7 +135,7 @@ fn the_runs_of_warmers_can_be_awaited() {
     bounded(|| {
         let door = Door::closed();
         let held = door.clone();
-        let bucket = Numbers::builder("warm")
+        let bucket = numbers("warm")
             .warmer(
                 "held",
                 Warm::with(move |_| {

@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Notify;
 
 use crate::common::{Broken, Door, Notes, Task, block_on, bounded, eventually};
-use crate::kit::{Job, Numbers, is_at_rest};
+use crate::kit::{Job, Numbers, is_at_rest, numbers, quiet_panic};
 
 pub(crate) fn runtime(workers: usize) -> Runtime {
     let mut builder = Builder::new_multi_thread();
@@ -48,12 +48,12 @@ fn innermost(error: &Error) -> ErrorKind {
 fn an_async_loader_says_what_a_loader_may_say() {
     bounded(|| {
         let runtime = runtime(2);
-        let bucket = Numbers::builder("async")
+        let bucket = numbers("async")
             .loader(loader(runtime.handle().clone(), async |key: &u64| {
                 Ok::<Loaded<u64, u64>, BoxError>(match elsewhere(*key).await {
                     1 => Outcome::Absent.into(),
                     2 => return Err(Broken("two").into()),
-                    3 => panic!("an async panic"),
+                    3 => quiet_panic("an async panic"),
                     4 => Outcome::Ignore(40).into(),
                     5 => Loaded::with_pairs(50, [(5, 50), (6, 60)]),
                     key => Outcome::Value(key * 10).into(),
@@ -104,10 +104,7 @@ fn an_async_loader_of_batches_is_asked_for_batches() {
                 .map(|key| (key, key * 10))
                 .collect::<Vec<_>>())
         });
-        let bucket = Numbers::builder("batches")
-            .bulk_loader(batches)
-            .build()
-            .unwrap();
+        let bucket = numbers("batches").bulk_loader(batches).build().unwrap();
         assert_eq!(
             block_on(bucket.get_many_async([&7, &8])),
             [Some(70), Some(80)]
@@ -133,10 +130,7 @@ fn an_async_loader_of_datasets_replaces_the_bucket() {
                 nth => Ok((0..5).map(move |key| (key, 10 * nth))),
             }
         });
-        let bucket = Numbers::builder("dataset")
-            .dataset_loader(whole)
-            .build()
-            .unwrap();
+        let bucket = numbers("dataset").dataset_loader(whole).build().unwrap();
         block_on(bucket.refresh().wait_async()).unwrap();
         assert_eq!((bucket.len(), bucket.peek(&4)), (5, Some(10)));
         let failed = block_on(bucket.refresh().wait_async()).unwrap_err();
@@ -169,7 +163,7 @@ fn a_loader_by_hand_runs_async_code_over_a_bridge() {
     bounded(|| {
         let runtime = runtime(1);
         let counts = Counts(Bridge::new(runtime.handle().clone()));
-        let bucket = Numbers::builder("by hand").loader(counts).build().unwrap();
+        let bucket = numbers("by hand").loader(counts).build().unwrap();
         assert_eq!(bucket.get(&7), Some(7));
         assert!(block_on(bucket.refresh_keys([7]).wait_async()));
         assert_eq!(bucket.peek(&7), Some(8));
@@ -182,7 +176,7 @@ fn a_loader_by_hand_runs_async_code_over_a_bridge() {
         });
         assert_eq!(nested.unwrap(), 6);
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            outer.run(async || bridge.run(async || -> u64 { panic!("nested") }))
+            outer.run(async || bridge.run(async || -> u64 { quiet_panic("nested") }))
         }));
         let panicked = panicked.unwrap_err();
         assert_eq!(panicked.downcast_ref(), Some(&"nested"));
@@ -200,7 +194,7 @@ fn a_runtime_that_is_shut_down_ends_its_loads_with_an_error() {
             };
             let (begun, noting) = (Notes::new(), Notes::new());
             let note = begun.clone();
-            let bucket = Numbers::builder("shut down")
+            let bucket = numbers("shut down")
                 .loader(loader(runtime.handle().clone(), async move |key: &u64| {
                     note.add(*key);
                     // Of no runtime: nothing of tokio's tells it of the end.
@@ -229,7 +223,7 @@ fn a_runtime_that_is_shut_down_ends_its_loads_with_an_error() {
 /// A bucket whose loader awaits it: key 20 and more is made of the key ten less, down to 1000 more.
 fn recursive(own: &Arc<OnceLock<Numbers>>, handle: Handle, seen: &Notes<ErrorKind>) -> Numbers {
     let (calling, noting) = (Arc::clone(own), seen.clone());
-    let bucket = Numbers::builder("recursive")
+    let bucket = numbers("recursive")
         .loader_threads(1)
         .clock(ManualClock::new().clock())
         .loader(loader(handle, async move |key: &u64| {
@@ -277,7 +271,7 @@ fn two_async_loaders_on_two_threads_in_a_circle_are_not_stuck() {
         let own: Arc<OnceLock<Numbers>> = Arc::default();
         let (calling, seen) = (Arc::clone(&own), Notes::new());
         let noting = seen.clone();
-        let bucket = Numbers::builder("circle")
+        let bucket = numbers("circle")
             .loader_threads(2)
             .clock(ManualClock::new().clock())
             .loader(loader(runtime.handle().clone(), async move |key: &u64| {
@@ -306,7 +300,7 @@ fn a_runtime_of_one_thread_serves_who_awaits_and_times_out_who_blocks_it() {
         let runtime = current_thread();
         let asked = Arc::new(Notify::new());
         let asking = Arc::clone(&asked);
-        let bucket = Numbers::builder("one thread")
+        let bucket = numbers("one thread")
             .loader(loader(runtime.handle().clone(), async move |key: &u64| {
                 asking.notify_one();
                 Ok::<_, Broken>(elsewhere(*key).await)
@@ -337,7 +331,7 @@ fn async_code_is_not_waited_for_by_the_only_thread_of_its_runtime() {
             };
             let door = Door::closed();
             let held = door.clone();
-            let bucket = Numbers::builder("own thread")
+            let bucket = numbers("own thread")
                 .loader_threads(1)
                 .loader(loader(runtime.handle().clone(), async move |key: &u64| {
                     if *key == 100 {
@@ -377,7 +371,7 @@ fn tasks_of_a_runtime_share_loads_and_their_time_limits_are_the_runtime_s() {
         let (runtime, calls) = (runtime(2), Notes::new());
         let (release, noting) = (Arc::new(Notify::new()), calls.clone());
         let released = Arc::clone(&release);
-        let bucket = Numbers::builder("limits")
+        let bucket = numbers("limits")
             .loader(loader(runtime.handle().clone(), async move |key: &u64| {
                 noting.add(*key);
                 released.notified().await;

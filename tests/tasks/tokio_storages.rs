@@ -9,7 +9,7 @@ use larder::{BoxError, Event};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::common::{Broken, Notes, PATIENCE, bounded, eventually, lock};
-use crate::kit::Numbers;
+use crate::kit::{Numbers, numbers, quiet_panic};
 use crate::tokio_loaders::runtime;
 
 /// Waits for its runtime at each step, and does what it is asked in memory. Keeps what happens to it.
@@ -36,7 +36,7 @@ impl Remote {
         });
         moved.await?;
         match *lock(&self.fails) {
-            Some("panics") => panic!("an async storage"),
+            Some("panics") => quiet_panic("an async storage"),
             Some("hangs") => {}
             Some(why) => return Err(Broken(why).into()),
             None => return Ok(()),
@@ -56,7 +56,6 @@ impl AsyncStorage<u64, u64> for Remote {
             rows.insert(key, (value, expiry));
         })?;
         for (key, (value, expiry)) in rows {
-            tokio::task::yield_now().await;
             each(key, value, expiry);
         }
         Ok(version)
@@ -82,7 +81,7 @@ impl AsyncStorage<u64, u64> for Remote {
 
 fn bucket(runtime: &Runtime, remote: &Remote, events: &Notes<Event>) -> Numbers {
     let noting = events.clone();
-    Numbers::builder("stored")
+    numbers("stored")
         .storage_delay(std::time::Duration::from_millis(1))
         .storage(storage(runtime.handle().clone(), remote.clone()))
         .observer(move |event: &Event| noting.add(event.clone()))
@@ -90,18 +89,24 @@ fn bucket(runtime: &Runtime, remote: &Remote, events: &Notes<Event>) -> Numbers 
         .unwrap()
 }
 
+/// The checks of storages.
+fn check(runtime: &Runtime, remote: &Remote) {
+    let open = || storage(runtime.handle().clone(), remote.clone());
+    conformance::check(open, u64::from, u64::from);
+    assert!(remote.calls.len() > 30);
+}
+
 #[test]
-fn an_async_storage_passes_the_checks_also_inside_of_async_code() {
+fn an_async_storage_passes_the_checks() {
+    bounded(|| check(&runtime(2), &Remote::new()));
+}
+
+#[test]
+fn an_async_storage_passes_the_checks_where_it_must_not_block() {
+    // In the context of a runtime the work is given to another thread.
     bounded(|| {
-        let (runtime, remote) = (runtime(2), Remote::new());
-        let check = |remote: Remote| {
-            let open = || storage(runtime.handle().clone(), remote.clone());
-            conformance::check(open, u64::from, u64::from);
-        };
-        check(remote.clone());
-        assert!(remote.calls.len() > 30);
-        // Where it may not block, and gives the work to another thread.
-        runtime.block_on(async { check(Remote::new()) });
+        let runtime = runtime(2);
+        runtime.block_on(async { check(&runtime, &Remote::new()) });
     });
 }
 

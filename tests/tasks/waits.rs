@@ -6,7 +6,7 @@ use std::time::Duration;
 use larder::{Bucket, ErrorKind, ManualClock, Origin, Reset, Ttl};
 
 use crate::common::{Door, Notes, Task, block_on, bounded, eventually};
-use crate::kit::{ABSENT, ERROR, IGNORE, Job, Numbers, PANIC, is_at_rest, source};
+use crate::kit::{ABSENT, ERROR, IGNORE, Job, PANIC, is_at_rest, numbers, source};
 
 #[test]
 fn a_hit_is_ready_at_the_first_poll_and_a_miss_wakes_its_task() {
@@ -83,14 +83,14 @@ fn tasks_and_threads_share_one_flight_and_its_answer_whatever_it_is() {
 #[test]
 fn a_task_is_told_why_nothing_is_loaded() {
     bounded(|| {
-        let none = Numbers::builder("no loader").build().unwrap();
+        let none = numbers("no loader").build().unwrap();
         let why = block_on(none.fetch_async(&1)).unwrap_err();
         assert_eq!(why.kind(), ErrorKind::NoLoader);
         assert_eq!(block_on(none.get_async(&1)), None);
 
         let door = Door::closed();
         let held = door.clone();
-        let full = Numbers::builder("full")
+        let full = numbers("full")
             .queue_capacity(1)
             .loader_threads(1)
             .load(move |key: &u64| {
@@ -144,7 +144,7 @@ fn a_shutdown_answers_tasks() {
 fn a_task_joins_a_thread_with_a_loader_of_its_own() {
     bounded(|| {
         let door = Door::closed();
-        let bucket = Numbers::builder("own").build().unwrap();
+        let bucket = numbers("own").build().unwrap();
         let (asking, held) = (bucket.clone(), door.clone());
         let thread = Task::spawn(move || {
             let own = |key: &u64| {
@@ -171,7 +171,7 @@ fn a_task_joins_a_thread_with_a_loader_of_its_own() {
 fn what_a_call_says_of_a_load_holds_for_a_task() {
     bounded(|| {
         let time = ManualClock::new();
-        let bucket = Numbers::builder("options")
+        let bucket = numbers("options")
             .clock(time.clock())
             .load(|key: &u64| Ok::<_, String>(key * 10))
             .build()
@@ -200,7 +200,7 @@ fn g9_a_task_that_waits_through_a_reset_is_carried_over() {
     bounded(|| {
         let (calls, door) = (Notes::new(), Door::closed());
         let (asked, held) = (calls.clone(), door.clone());
-        let bucket = Numbers::builder("reset")
+        let bucket = numbers("reset")
             .loader_threads(1)
             .load(move |_: &u64| {
                 asked.add(0);
@@ -222,9 +222,11 @@ fn g9_a_task_that_waits_through_a_reset_is_carried_over() {
         assert_eq!((told.value(), calls.len()), (Some(&2), 2));
 
         // Answered before a reset, and polled after it.
+        door.close();
         let late = Job::new();
         let mut waits = pin!(bucket.fetch_async(&8));
         assert!(late.poll(waits.as_mut()).is_none());
+        door.release();
         eventually("the task is woken", || late.woken() == 1);
         assert_eq!(bucket.reset(2).unwrap(), Reset::Done);
         assert_eq!(block_on(waits).unwrap().value(), Some(&4));

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 
 use crate::common::{Door, Notes, block_on, bounded, eventually, lock};
-use crate::kit::{Job, Numbers, poll, source};
+use crate::kit::{Job, Numbers, poll, quiet_panic, source};
 
 #[test]
 fn the_task_that_polled_last_is_woken_and_alone() {
@@ -42,16 +42,15 @@ struct Broken {
 impl Wake for Broken {
     fn wake(self: Arc<Self>) {
         self.woken.fetch_add(1, Ordering::SeqCst);
-        panic!("a waker");
+        quiet_panic("a waker");
     }
 }
 
 impl Drop for Broken {
     fn drop(&mut self) {
-        assert!(
-            !self.in_drop || std::thread::panicking(),
-            "a waker, dropped"
-        );
+        if self.in_drop && !std::thread::panicking() {
+            quiet_panic("a waker, dropped");
+        }
     }
 }
 
