@@ -38,19 +38,17 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// its time holds up the bucket's loads.
     ///
     /// ```
-    /// # use std::task::{Context, Poll, Waker};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     /// let squares = larder::Bucket::<u64, u64>::builder("squares")
     ///     .load(|key: &u64| Ok::<_, std::io::Error>(key * key))
     ///     .build()?;
-    /// let answer = async {
-    ///     assert_eq!(squares.get_async(&12).await, Some(144)); // a miss: loaded
-    ///     assert_eq!(squares.get_async(&12).await, Some(144)); // a hit
-    /// };
-    /// # let mut answer = std::pin::pin!(answer);
-    /// # while answer.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-    /// #     std::thread::yield_now();
+    /// # runtime.block_on(async {
+    /// assert_eq!(squares.get_async(&12).await, Some(144)); // a miss: loaded
+    /// assert_eq!(squares.get_async(&12).await, Some(144)); // a hit
+    /// # });
+    /// # Ok(())
     /// # }
-    /// # Ok::<(), larder::BuildError>(())
     /// ```
     pub async fn get_async<Q>(&self, key: &Q) -> Option<V>
     where

@@ -42,9 +42,16 @@ impl<K: Key, V: Value> Ticket<K, V> {
     /// `false` if the task is inside a loader that one of the loads waits for.
     ///
     /// ```
-    /// # async fn prepare(bucket: larder::Bucket<u32, u32>) {
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// let bucket = larder::Bucket::<u32, u32>::builder("squares")
+    ///     .load(|key: &u32| Ok::<_, std::io::Error>(key * key))
+    ///     .build()?;
+    /// # runtime.block_on(async {
     /// let ticket = bucket.request_load(1..=100);
     /// assert!(ticket.wait_async().await);
+    /// # });
+    /// # Ok(())
     /// # }
     /// ```
     pub async fn wait_async(&self) -> bool {
