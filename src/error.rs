@@ -24,7 +24,8 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The load was given up before it ran.
+    /// The load was given up before it ran. Or the runtime that ran async code for it has been shut down: see the feature
+    /// `tokio`.
     Cancelled,
     /// The bucket has been shut down.
     Closed,
@@ -45,7 +46,8 @@ pub enum ErrorKind {
     /// A loader asked for a key whose load waits for that very loader.
     Recursion,
     /// The call would have to wait, and was made by code that the bucket runs in the middle of a
-    /// write: an `Eq` or a `Drop` of a key or value. Or it was a reset, made by the callback of another one.
+    /// write: an `Eq` or a `Drop` of a key or value. Or it was a reset, made by the callback of another one; or async code
+    /// of a loader or a storage, on the only thread of the runtime that was to run it.
     Reentrant,
     /// A dataset was fetched and not taken, see
     /// [`Builder::validate_dataset`](crate::Builder::validate_dataset) and

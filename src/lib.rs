@@ -29,12 +29,14 @@
 //! | read what is cached, and never wait | [`Bucket::peek`], [`Bucket::with`], [`Bucket::contains`] |
 //! | read as fast as can be, in a thread that reads a lot | [`Bucket::reader`]: a [`Reader`] |
 //! | read, and have loaded what is missing | [`Bucket::get`], [`Bucket::get_many`] |
+//! | the same in async code, with any runtime | [`Bucket::get_async`], [`Bucket::get_many_async`], [`Bucket::fetch_async`]; [`Ticket::wait_async`] |
 //! | know where an answer came from, or why there is none | [`Bucket::fetch`], [`Bucket::fetch_many`]: [`Fetched`], [`Origin`], [`Error`], [`ErrorKind`] |
 //! | bound how long calls wait | [`Builder::wait_limit`], [`Call::timeout`] |
 //! | give one call a time limit, a loader or an expiration, or have its value not stored | [`Bucket::call`]: a [`Call`] |
 //! | have keys loaded that are about to be needed, or loaded anew | [`Bucket::request_load`], [`Bucket::refresh_keys`]: a [`Ticket`] |
 //! | read everything as it is at one moment | [`Bucket::snapshot`], after [`Bucket::publish`]: a [`Snapshot`] |
 //! | count or list what is cached | [`Bucket::len`], [`Bucket::keys`], [`Snapshot::iter`] |
+//! | write a loader or a storage as async code | the feature `tokio` |
 //! | say how a key is loaded | [`Builder::load`], [`Loader`]; what it may answer: [`Outcome`], [`Loaded`] |
 //! | have a loader see whose load it is | [`Builder::context`] |
 //! | load many keys in one call | [`Builder::bulk_load`], [`BulkLoader`], [`Builder::batch_size`] |
@@ -66,6 +68,8 @@
 //!
 //! * `dump`: a bucket's contents in a file, as of its last dump. Brings serde and postcard into the tree.
 //! * `dump-compression`: `dump`, and its file compressed.
+//! * `tokio`: loaders and storages that are async code, run on a tokio runtime: the module `tokio`. Brings tokio into the
+//!   tree, with its feature `rt`. To await a bucket takes no feature.
 //!
 //! Consistency, recursion and the choice of a read are described at [`Bucket`].
 
@@ -95,6 +99,8 @@ mod store;
 mod sync;
 #[allow(dead_code, reason = "a part that stands by itself")]
 mod table;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 
 use std::hash::{BuildHasher, Hash};
 

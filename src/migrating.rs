@@ -90,7 +90,7 @@
 //! | `uncache_key(key)` | [`Bucket::invalidate`] | a load that is under way does not bring it back |
 //! | `size`, `keys`, `values`, `reduce` | [`Bucket::len`], [`Bucket::keys`], [`Snapshot::iter`] | |
 //! | `event_loggers` | [`Builder::key_observer`], [`Builder::key_events`] | on a thread of its own; `cache_miss` is [`KeyEvent::Missed`], `no_key` [`KeyEvent::Absent`], `blocked`, `timed_out`, `failed` and `disappeared` as there |
-//! | `backend`, `backend_payload` | [`Builder::storage`], [`Storage`](storage::Storage) | behind the bucket, and synchronous: no read asks it; three functions in place of eight, and checks for who implements them: [`conformance`](storage::conformance) |
+//! | `backend`, `backend_payload` | [`Builder::storage`], [`Storage`](storage::Storage) | behind the bucket: no read asks it; as async code with the feature `tokio`; three functions in place of eight, and checks for who implements them: [`conformance`](storage::conformance) |
 //! | pids that die, `cache_monitor` | [`Builder::alive`], [`Bucket::notify_dead`] | a check of yours, asked by each read, as there is no runtime that tells of a death |
 //!
 //! Not in this version: values that are functions and called by each read (cache the closure, and call it in

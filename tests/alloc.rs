@@ -8,6 +8,8 @@
 )]
 
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use allocation_counter::{AllocationInfo, measure};
 use larder::{Bucket, Derived, ManualClock};
@@ -46,6 +48,14 @@ fn assert_nothing(what: &str, counts: AllocationInfo) {
         (0, 0),
         "{what}: {counts:?}"
     );
+}
+
+/// What is ready at the first poll.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
 }
 
 #[test]
@@ -88,6 +98,14 @@ fn g1_a_hit_allocates_and_frees_nothing() {
     assert_nothing(
         "snapshot",
         counted(|key| bucket.snapshot().get(&key).copied()),
+    );
+    assert_nothing(
+        "get_async",
+        counted(|key| at_once(bucket.get_async(&key)).flatten()),
+    );
+    assert_nothing(
+        "fetch_async",
+        counted(|key| at_once(bucket.fetch_async(&key))?.unwrap().into_value()),
     );
     assert_nothing("epoch", counted(|key| (bucket.epoch() > 0).then_some(key)));
 }

@@ -22,6 +22,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("loader", &["config", "error"]),
     ("stats", &["sync"]),
     ("storage", &["error", "expiry", "sync"]),
+    ("tokio", &["error", "load", "loader", "storage", "sync"]),
     ("events", &["contain", "dump", "error", "sync"]),
     ("table", &["clock", "contain", "spread", "sync"]),
     ("ledger", &["spread", "sync"]),

@@ -28,9 +28,9 @@ use crate::{HashBuilder, Key, Value};
 /// ```
 #[must_use]
 pub struct Call<'a, K: Key, V: Value, S: HashBuilder> {
-    bucket: &'a Bucket<K, V, S>,
-    limit: Duration,
-    keep: Keep,
+    pub(super) bucket: &'a Bucket<K, V, S>,
+    pub(super) limit: Duration,
+    pub(super) keep: Keep,
 }
 
 impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
@@ -98,7 +98,7 @@ impl<'a, K: Key, V: Value, S: HashBuilder> Call<'a, K, V, S> {
     }
 
     #[inline(always)]
-    fn peek<Q>(&self, hash: u64, key: &Q) -> Option<V>
+    pub(super) fn peek<Q>(&self, hash: u64, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,

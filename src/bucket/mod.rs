@@ -1,5 +1,6 @@
 //! The bucket: the handle that users hold. It delegates.
 
+mod awaited;
 mod builder;
 mod call;
 mod core;
@@ -60,6 +61,7 @@ pub use self::warm::WarmTicket;
 /// | [`reader()`](Self::reader) then [`Reader::get`] | a table lookup and one relaxed load; no clone | `None` |
 /// | [`peek`](Self::peek) | the same, two stores, and a clone of the value | `None` |
 /// | [`get`](Self::get), [`fetch`](Self::fetch) | as `peek` | loads, waits |
+/// | [`get_async`](Self::get_async), [`fetch_async`](Self::fetch_async) | as `peek` | loads, waits as a task |
 /// | [`get_many`](Self::get_many) | the lookups, overlapped | loads together, waits |
 /// | [`snapshot()`](Self::snapshot) | a table lookup | `None`; never changes |
 ///
@@ -289,7 +291,8 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// ```
     #[doc(alias = "prefetch")]
     pub fn request_load(&self, keys: impl IntoIterator<Item = K>) -> Ticket<K, V> {
-        Ticket::new(Arc::clone(&self.core.loads), keys.into_iter())
+        let loads = Arc::clone(&self.core.loads);
+        Ticket::new(loads, self.core.config.wait_limit, keys.into_iter())
     }
 
     /// Reloads keys in the background. The same as [`request_load`](Self::request_load), under the name

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::load::{Flight, Loads, Requested};
+use crate::load::{Landing, Lands, Loads, Requested};
 use crate::refresh::control::Reply;
 use crate::sync::Arc;
 use crate::{HashBuilder, Key, Value};
@@ -15,35 +15,54 @@ use crate::{HashBuilder, Key, Value};
 /// Dropping it changes nothing: the loads go on.
 pub struct Ticket<K, V> {
     requested: Requested<K, V>,
-    loads: Arc<dyn Waits<K, V>>,
-}
-
-/// The loading side, without its hasher's type.
-trait Waits<K, V>: Send + Sync {
-    /// Whether all of them are over by the limit.
-    fn wait_all(&self, flights: &[Arc<Flight<K, V>>], limit: Duration) -> bool;
-}
-
-impl<K: Key, V: Value, S: HashBuilder> Waits<K, V> for Loads<K, V, S> {
-    fn wait_all(&self, flights: &[Arc<Flight<K, V>>], limit: Duration) -> bool {
-        self.wait_over(flights, limit)
-    }
+    loads: Arc<dyn Lands<K, V>>,
+    /// How long a thread inside a loader waits at most, where it is not said.
+    wait_limit: Duration,
 }
 
 impl<K: Key, V: Value> Ticket<K, V> {
     pub(super) fn new<S: HashBuilder>(
         loads: Arc<Loads<K, V, S>>,
+        wait_limit: Duration,
         keys: impl Iterator<Item = K>,
     ) -> Self {
         Self {
             requested: loads.request(keys),
             loads,
+            wait_limit,
         }
     }
 
     /// Waits until every load is over, well or badly. `false` if that takes longer than `limit`.
     pub fn wait(&self, limit: Duration) -> bool {
-        self.loads.wait_all(&self.requested.flights, limit)
+        self.loads.land_all(&self.requested.flights, limit)
+    }
+
+    /// As [`wait`](Self::wait), for a task, and with no limit: see [`Bucket::get_async`](super::Bucket::get_async).
+    /// `false` if the task is inside a loader that one of the loads waits for.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// let bucket = larder::Bucket::<u32, u32>::builder("squares")
+    ///     .load(|key: &u32| Ok::<_, std::io::Error>(key * key))
+    ///     .build()?;
+    /// # runtime.block_on(async {
+    /// let ticket = bucket.request_load(1..=100);
+    /// assert!(ticket.wait_async().await);
+    /// # });
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn wait_async(&self) -> bool {
+        // As in `fetch_many`, the last first.
+        for flight in self.requested.flights.iter().rev() {
+            let landing = Landing::new(&self.loads, flight, self.wait_limit);
+            if landing.await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Whether every load is over, well or badly.
@@ -91,6 +110,15 @@ impl RefreshTicket {
         let deadline = self.clock.now().saturating_add(limit);
         let reply = self.reply.wait(&self.clock, deadline);
         reply.cloned().unwrap_or_else(|| Err(Error::timeout()))
+    }
+
+    /// As [`wait`](Self::wait), for a task, and with no limit: see [`Bucket::get_async`](super::Bucket::get_async).
+    ///
+    /// # Errors
+    ///
+    /// As there, but for `Timeout`.
+    pub async fn wait_async(&self) -> Result<(), Error> {
+        self.reply.answered().await.clone()
     }
 
     /// How it ended, if it has.

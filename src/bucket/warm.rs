@@ -92,10 +92,7 @@ impl WarmTicket {
         for (runs, reply) in &self.runs {
             let ended = match reply.peek() {
                 Some(ended) => ended.clone(),
-                None if runs.is_own_thread() => {
-                    let message = "a warmer waits for itself";
-                    return Err(Error::new(ErrorKind::Recursion, message));
-                }
+                None if runs.is_own_thread() => return Err(waits_for_itself()),
                 None => {
                     let ended = reply.wait(&self.clock, deadline);
                     ended.cloned().unwrap_or_else(|| Err(Error::timeout()))
@@ -103,6 +100,25 @@ impl WarmTicket {
             };
             if first.is_ok() {
                 first = ended;
+            }
+        }
+        first
+    }
+
+    /// As [`wait`](Self::wait), for a task, and with no limit: see [`Bucket::get_async`].
+    ///
+    /// # Errors
+    ///
+    /// As there, but for `Timeout`.
+    pub async fn wait_async(&self) -> Result<(), Error> {
+        let mut first = Ok(());
+        for (runs, reply) in &self.runs {
+            if !reply.is_answered() && runs.is_own_thread() {
+                return Err(waits_for_itself());
+            }
+            let ended = reply.answered().await;
+            if first.is_ok() {
+                first.clone_from(ended);
             }
         }
         first
@@ -119,6 +135,10 @@ impl WarmTicket {
     pub fn is_done(&self) -> bool {
         self.runs.iter().all(|(_, reply)| reply.is_answered())
     }
+}
+
+fn waits_for_itself() -> Error {
+    Error::new(ErrorKind::Recursion, "a warmer waits for itself")
 }
 
 impl fmt::Debug for WarmTicket {

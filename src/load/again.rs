@@ -23,6 +23,16 @@ pub(super) struct Round<'q, Q: ?Sized, V> {
     pub(super) cached: usize,
 }
 
+impl<Q: ?Sized, V> Round<'_, Q, V> {
+    /// An answer was waited for; there is none where it was older than a reset.
+    pub(super) fn took(&mut self, at: usize, answer: Option<Result<Fetched<V>, Error>>) {
+        match answer {
+            Some(answer) => self.answers[at] = answer,
+            None => self.again.push(at),
+        }
+    }
+}
+
 impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     /// The values of many keys: hits from one view, all misses together in one request. Counts who reads.
     pub(crate) fn fetch_many<'q, Q>(

@@ -247,23 +247,30 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         (!answered || !self.is_outdated(flight)).then_some(answer)
     }
 
+    /// Waits for a flight, if this thread may.
+    pub(super) fn awaited<'f>(
+        &self,
+        flight: &'f Arc<Flight<K, V>>,
+        deadline: Duration,
+    ) -> Result<&'f Answer<V>, Error> {
+        if let Some(answer) = flight.promise().peek() {
+            return Ok(answer);
+        }
+        let _wait = Wait::begin(Arc::clone(flight) as _)?;
+        self.answer(flight, deadline).ok_or_else(|| {
+            self.stats.timed_out();
+            self.tell(KeyEvent::TimedOut, flight.key());
+            Error::timeout()
+        })
+    }
+
     fn answer_of(
         &self,
         flight: &Arc<Flight<K, V>>,
         leads: bool,
         deadline: Duration,
     ) -> Result<Fetched<V>, Error> {
-        let answer = match flight.promise().peek() {
-            Some(answer) => answer,
-            None => {
-                let _wait = Wait::begin(Arc::clone(flight) as _)?;
-                self.answer(flight, deadline).ok_or_else(|| {
-                    self.stats.timed_out();
-                    self.tell(KeyEvent::TimedOut, flight.key());
-                    Error::timeout()
-                })?
-            }
-        };
+        let answer = self.awaited(flight, deadline)?;
         let origin = if leads {
             Origin::Loaded
         } else {

@@ -22,6 +22,7 @@ mod request;
 mod runner;
 mod states;
 mod sweep;
+mod task;
 mod warm;
 mod worker;
 
@@ -44,11 +45,16 @@ use self::queue::Queue;
 pub(crate) use self::context::Context;
 pub(crate) use self::exists::{Ask, Exists};
 pub(crate) use self::flight::{Flight, Keep};
+#[cfg(all(test, larder_loom))]
+pub(crate) use self::promise::Answered;
 pub(crate) use self::promise::{Promise, Woken};
 pub(crate) use self::request::Requested;
 pub(crate) use self::runner::Running;
+#[cfg(feature = "tokio")]
+pub(crate) use self::runner::StandIn;
 pub use self::states::LoadCounts;
 pub(crate) use self::sweep::{Sweep, Swept};
+pub(crate) use self::task::{Landing, Lands};
 
 /// Where values come from.
 pub(crate) enum Source<K, V> {

@@ -1,10 +1,12 @@
 //! A promise: one answer, for any number of waiters.
 
-use std::task::Waker;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::contain::contained;
+use crate::contain::{contained, drop_contained};
 use crate::sync::{Mutex, Parker, Slot, atomic::AtomicBool, fault, order};
 
 /// Answered once, seen by all who wait.
@@ -20,8 +22,25 @@ pub(crate) struct Promise<T> {
 #[derive(Default)]
 struct Waiters {
     answered: bool,
+    /// In the order of their tickets.
     waiting: Vec<(u64, Waker)>,
     tickets: u64,
+}
+
+impl Waiters {
+    fn add(&mut self, waker: Waker) -> Waiting {
+        self.tickets += 1;
+        self.waiting.push((self.tickets, waker));
+        Waiting(self.tickets)
+    }
+
+    /// Where somebody stands; nowhere once the answer has come.
+    fn find(&self, waiting: &Waiting) -> Option<usize> {
+        let found = self
+            .waiting
+            .binary_search_by_key(&waiting.0, |(ticket, _)| *ticket);
+        found.ok()
+    }
 }
 
 /// Those who waited for an answer that has come.
@@ -86,7 +105,7 @@ impl<T> Promise<T> {
         self.answered.load(order::promise_look())
     }
 
-    /// The answer, or a place among those who are woken when it comes.
+    /// The answer, or a place among those who are woken when it comes. `waker` is ours, and no task's.
     ///
     /// One step with [`answer`](Self::answer): whoever is not answered here is woken there.
     pub(crate) fn subscribe(&self, waker: impl FnOnce() -> Waker) -> Result<&T, Waiting> {
@@ -100,16 +119,65 @@ impl<T> Promise<T> {
             drop(waiters);
             waiters = self.waiters.lock();
         }
-        waiters.tickets += 1;
-        let ticket = waiters.tickets;
-        waiters.waiting.push((ticket, waker()));
-        Err(Waiting(ticket))
+        Err(waiters.add(waker()))
+    }
+
+    /// The same for a task, again and again: it is the task of the last call that is woken. `place` is empty at first.
+    ///
+    /// A task's waker is foreign code, so it is cloned before the lock is taken, and dropped after it.
+    pub(crate) fn poll(&self, place: &mut Option<Waiting>, task: &Waker) -> Poll<&T> {
+        if let Some(answer) = self.peek() {
+            return Poll::Ready(answer);
+        }
+        if let Some(waiting) = place
+            && self.wakes(waiting, task)
+        {
+            return Poll::Pending;
+        }
+        let waker = task.clone();
+        let (stands, unused) = {
+            let mut waiters = self.waiters.lock();
+            if waiters.answered && !fault::planted("polls_without_a_second_look") {
+                (false, Some(waker))
+            } else if let Some(at) = place.as_ref().and_then(|waiting| waiters.find(waiting)) {
+                let before = std::mem::replace(&mut waiters.waiting[at].1, waker);
+                (true, Some(before))
+            } else {
+                *place = Some(waiters.add(waker));
+                (true, None)
+            }
+        };
+        drop_contained(unused);
+        match self.peek() {
+            Some(answer) if !stands => Poll::Ready(answer),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Whether it is this task that is woken, as it was at the last call.
+    fn wakes(&self, waiting: &Waiting, task: &Waker) -> bool {
+        let waiters = self.waiters.lock();
+        let at = waiters.find(waiting);
+        at.is_some_and(|at| {
+            waiters.waiting[at].1.will_wake(task) || fault::planted("wakes_the_first_task")
+        })
+    }
+
+    /// The answer, for a task to wait for.
+    pub(crate) fn answered(&self) -> Answered<'_, T> {
+        Answered {
+            promise: self,
+            place: None,
+        }
     }
 
     /// Gives the place up again, so that who waits in vain leaves nothing behind.
     pub(crate) fn withdraw(&self, waiting: &Waiting) {
-        let mut waiters = self.waiters.lock();
-        waiters.waiting.retain(|(ticket, _)| *ticket != waiting.0);
+        let gone = {
+            let mut waiters = self.waiters.lock();
+            waiters.find(waiting).map(|at| waiters.waiting.remove(at))
+        };
+        drop_contained(gone);
     }
 
     /// Waits for the answer on this thread, until `deadline`.
@@ -145,5 +213,30 @@ impl<T> Promise<T> {
     #[cfg(all(test, larder_loom))]
     pub(crate) fn waiters(&self) -> usize {
         self.waiters.lock().waiting.len()
+    }
+}
+
+/// A task's wait for an answer. Dropped before that, it leaves nothing behind.
+pub(crate) struct Answered<'p, T> {
+    promise: &'p Promise<T>,
+    place: Option<Waiting>,
+}
+
+impl<'p, T> Future for Answered<'p, T> {
+    type Output = &'p T;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<&'p T> {
+        let promise = self.promise;
+        promise.poll(&mut self.place, task.waker())
+    }
+}
+
+impl<T> Drop for Answered<'_, T> {
+    fn drop(&mut self) {
+        if let Some(waiting) = &self.place
+            && !fault::planted("dropped_task_stays")
+        {
+            self.promise.withdraw(waiting);
+        }
     }
 }

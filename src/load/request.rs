@@ -22,6 +22,26 @@ pub(crate) struct Requested<K, V> {
     pub(crate) rejected: Vec<K>,
 }
 
+/// A flight to wait for, and whether it is led by who waits.
+pub(super) type Wanted<K, V> = (Arc<Flight<K, V>>, bool);
+
+/// What there is to do for who has missed a key.
+pub(super) enum SetOut<K, V> {
+    /// Nothing: it is answered.
+    Known(Result<Fetched<V>, Error>),
+    Waits(Wanted<K, V>),
+}
+
+/// The same of many keys.
+pub(super) struct SetOutMany<'q, K, V, Q: ?Sized> {
+    /// With a place for each answer that is to come.
+    pub(super) round: Round<'q, Q, V>,
+    /// What is to come for each of these places.
+    pub(super) waits: Vec<(usize, Wanted<K, V>)>,
+    /// The number of the last reset when the cached ones were found.
+    reset: u64,
+}
+
 impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     /// The values of many keys: hits from one view, all misses together in one request. Some of them may be older than
     /// a reset.
@@ -35,7 +55,30 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         K: Borrow<Q>,
         Q: std::hash::Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
     {
-        let first = until.is_none();
+        let mut out = self.set_out_many(keys, until.is_none(), keep);
+        if out.waits.is_empty() {
+            return out.round;
+        }
+        self.take_over_queued(out.waits.iter().map(|(_, (flight, _))| flight), limit);
+        let deadline = *until.get_or_insert_with(|| self.deadline(limit));
+        // The last is answered last, more often than not: then this thread sleeps once.
+        for (at, (flight, leads)) in out.waits.iter().rev() {
+            out.round.took(*at, self.wait(flight, *leads, deadline));
+        }
+        self.end_round(out)
+    }
+
+    /// Joins the flights of those keys that are not cached, or leads them and queues them together.
+    pub(super) fn set_out_many<'q, Q>(
+        &self,
+        keys: impl Iterator<Item = &'q Q>,
+        first: bool,
+        keep: Keep,
+    ) -> SetOutMany<'q, K, V, Q>
+    where
+        K: Borrow<Q>,
+        Q: std::hash::Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
+    {
         let view = self.store.view();
         let reset = view.reset;
         let mut waits = Vec::new();
@@ -71,7 +114,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                             (flight, true)
                         }
                     };
-                    waits.push((at, flight, leads));
+                    waits.push((at, (flight, leads)));
                     // Stands here until the flight is waited for.
                     Fetched::new(None, Origin::Joined)
                 }));
@@ -82,35 +125,37 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         // Not held while we wait: a view keeps what was replaced since from being freed.
         drop(view);
         led.push(Urgency::Miss);
-        let mut again = Vec::new();
-        if waits.is_empty() {
-            return Round {
-                asked,
-                answers,
-                again,
-                cached,
-            };
+        let round = Round {
+            asked,
+            answers,
+            again: Vec::new(),
+            cached,
+        };
+        SetOutMany {
+            round,
+            waits,
+            reset,
         }
-        self.take_over_queued(waits.iter().map(|(_, flight, _)| flight), limit);
-        let deadline = *until.get_or_insert_with(|| self.deadline(limit));
-        // The last is answered last, more often than not: then this thread sleeps once.
-        for (at, flight, leads) in waits.iter().rev() {
-            match self.wait(flight, *leads, deadline) {
-                Some(answer) => answers[*at] = answer,
-                None => again.push(*at),
-            }
-        }
+    }
+
+    /// The answers, once all were waited for.
+    pub(super) fn end_round<'q, Q>(&self, out: SetOutMany<'q, K, V, Q>) -> Round<'q, Q, V>
+    where
+        Q: ?Sized,
+    {
+        let SetOutMany {
+            mut round,
+            waits,
+            reset,
+        } = out;
         // What was found was there before the reset, and who has waited is to be told what is so now.
         if self.store.view().reset != reset && !fault::planted("keeps_hits_of_before") {
             let mut waits = waits.iter().map(|&(at, ..)| at).peekable();
-            again.extend((0..answers.len()).filter(|at| waits.next_if_eq(at).is_none()));
+            let found = 0..round.answers.len();
+            let found = found.filter(|at| waits.next_if_eq(at).is_none());
+            round.again.extend(found);
         }
-        Round {
-            asked,
-            answers,
-            again,
-            cached,
-        }
+        round
     }
 
     /// The values of many keys: hits from one view, and [`fetch_all`](Self::fetch_all) for the others.
@@ -170,31 +215,53 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     {
         let mut until = None;
         loop {
-            let view = self.store.view();
-            if let Some(known) = self.known_again(&view, hash, key, until) {
-                return known;
-            }
-            let part = self.part(&view, hash, key, None, keep)?;
-            drop(view);
-            if until.is_none() {
-                self.tell_part(&part, key);
-            }
-            let (flight, leads) = match part {
-                Part::Absent => return Ok(Fetched::new(None, Origin::Hit)),
-                Part::Join(flight) => (flight, false),
-                Part::Lead(flight) => {
-                    let mut led = Led {
-                        loads: self,
-                        flights: vec![Arc::clone(&flight)],
-                    };
-                    led.push(Urgency::Miss);
-                    (flight, true)
-                }
+            let (flight, leads) = match self.set_out(hash, key, until, keep) {
+                SetOut::Known(known) => return known,
+                SetOut::Waits(wanted) => wanted,
             };
             self.take_over_queued(std::iter::once(&flight), limit);
             let until = *until.get_or_insert_with(|| self.deadline(limit));
             if let Some(answer) = self.wait(&flight, leads, until) {
                 return answer;
+            }
+        }
+    }
+
+    /// Joins the flight of a key that was not found in a view, or leads and queues one. `until` is there if this is not
+    /// the first time.
+    pub(super) fn set_out<Q>(
+        &self,
+        hash: u64,
+        key: &Q,
+        until: Option<Duration>,
+        keep: Keep,
+    ) -> SetOut<K, V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let view = self.store.view();
+        if let Some(known) = self.known_again(&view, hash, key, until) {
+            return SetOut::Known(known);
+        }
+        let part = match self.part(&view, hash, key, None, keep) {
+            Ok(part) => part,
+            Err(error) => return SetOut::Known(Err(error)),
+        };
+        drop(view);
+        if until.is_none() {
+            self.tell_part(&part, key);
+        }
+        match part {
+            Part::Absent => SetOut::Known(Ok(Fetched::new(None, Origin::Hit))),
+            Part::Join(flight) => SetOut::Waits((flight, false)),
+            Part::Lead(flight) => {
+                let mut led = Led {
+                    loads: self,
+                    flights: vec![Arc::clone(&flight)],
+                };
+                led.push(Urgency::Miss);
+                SetOut::Waits((flight, true))
             }
         }
     }

@@ -65,6 +65,29 @@ impl Drop for Running {
     }
 }
 
+/// What a thread is inside of, for another one that does its work while it waits.
+#[cfg(feature = "tokio")]
+pub(crate) struct StandIn {
+    runner: u64,
+    depth: u32,
+}
+
+#[cfg(feature = "tokio")]
+impl StandIn {
+    pub(crate) fn of_this_thread() -> Self {
+        Self {
+            runner: current(),
+            depth: DEPTH.get(),
+        }
+    }
+
+    /// Puts the current thread, which has none yet and ends with that work, in its place.
+    pub(crate) fn take(self) {
+        CURRENT.set(self.runner);
+        DEPTH.set(self.depth);
+    }
+}
+
 pub(crate) fn too_deep() -> Error {
     let message = format!("loads nested more than {DEEPEST} deep on one thread");
     Error::new(ErrorKind::Recursion, message)

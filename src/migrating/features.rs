@@ -1,7 +1,7 @@
 //! What the five former systems do, feature by feature: whether it is here, and the test that shows it.
 //!
 //! A feature is *yes* only where a test shows it, *partly* or *no* with what is missing. Tests in `src/models` are loom's,
-//! and run by `scripts/models`; those of dumps need the feature `dump`.
+//! and run by `scripts/models`; those of dumps need the feature `dump`, those in files named `tokio_*` the feature `tokio`.
 //!
 //! What concerns several processes is left out, as none of it is in this version: peers (locks and values told to others,
 //! once in a cluster, a start from a peer's data), sharding, leader election with its lease, its liveness check and its
@@ -15,6 +15,8 @@
 //! | result shared, failures as well | yes | `tests/guarantees/g6.rs::g6_all_waiters_of_a_flight_get_its_answer`, `tests/guarantees/g6.rs::g6_failures_and_absences_are_not_cached` |
 //! | a loader that panics | yes: an error for all who wait, and the key is free | `tests/regressions/flights.rs::go_33519_a_panic_of_the_leader_with_waiters` |
 //! | a waiter that gives up | yes: the load goes on | `tests/regressions/leaders.rs::moka_59_the_leader_gives_up`, `tests/regressions/flights.rs::go_55343_one_gives_up_while_another_joins` |
+//! | calls from async code | yes, with any runtime: [`Bucket::get_async`], [`Bucket::fetch_async`], [`Bucket::get_many_async`] | `tests/tasks/waits.rs::tasks_and_threads_share_one_flight_and_its_answer_whatever_it_is`, `tests/tasks/waits.rs::a_hit_is_ready_at_the_first_poll_and_a_miss_wakes_its_task`, `tests/tasks/dropped.rs::a_task_that_goes_away_while_its_key_is_loaded_leaves_nothing_behind` |
+//! | loaders that are async code | yes, with the feature `tokio`: for keys, batches and datasets, and by hand over a `Bridge` | `tests/tasks/tokio_loaders.rs::an_async_loader_says_what_a_loader_may_say`, `tests/tasks/tokio_loaders.rs::a_runtime_that_is_shut_down_ends_its_loads_with_an_error`, `tests/tasks/tokio_loaders.rs::g7_an_async_loader_awaits_its_bucket_and_never_itself` |
 //! | a load of its own key | yes: an error at once | `tests/guarantees/g7.rs::g7_a_loader_that_asks_for_its_own_key_gets_an_error_at_once` |
 //! | a limit to waiting | yes: [`Builder::wait_limit`], [`Call::timeout`] | `tests/guarantees/g6.rs::g6_a_timeout_ends_the_wait_and_not_the_load` |
 //! | different loaders for one key | yes: the first wins | `tests/guarantees/g2.rs::g2_the_first_of_several_call_time_loaders_wins` |
@@ -35,7 +37,7 @@
 //! | a failed reload keeps the old value | yes, and can be tried again with growing waits: [`Builder::refresh_retry`] | `tests/regressions/everywhere.rs::s8_3_a_failed_refresh_never_turns_a_readable_value_into_an_error`, `tests/guarantees/g8_retry.rs::g8_waits_after_failures_double_up_to_the_longest_and_a_success_ends_them` |
 //! | no lost wake-up of the loader | yes | `src/models/load_queue.rs::queue_a_loader_about_to_sleep_is_woken` |
 //! | events of keys | yes: [`Builder::key_observer`], on its own thread, which may send to a channel | `tests/guarantees/g13.rs::g13_what_happens_to_a_key_is_told_with_the_key` |
-//! | pluggable storage | yes, behind the bucket, synchronous: [`Builder::storage`], with checks for who implements one: [`storage::conformance`]; no read asks it, as reads are what they are because of how the table is built | `tests/storage/start.rs::what_was_cached_comes_back_also_what_was_not_folded`, `tests/storage/follows.rs::g5_what_is_kept_is_always_a_cut`, `tests/storage/failing.rs::a_storage_that_hangs_holds_up_nobody`, `src/storage/conformance/tests.rs::each_check_is_failed_by_who_does_that_wrong` |
+//! | pluggable storage | yes, behind the bucket: [`Builder::storage`], with checks for who implements one: [`storage::conformance`]; as async code with the feature `tokio`: `AsyncStorage`; no read asks it, as reads are what they are because of how the table is built | `tests/storage/start.rs::what_was_cached_comes_back_also_what_was_not_folded`, `tests/storage/follows.rs::g5_what_is_kept_is_always_a_cut`, `tests/storage/failing.rs::a_storage_that_hangs_holds_up_nobody`, `src/storage/conformance/tests.rs::each_check_is_failed_by_who_does_that_wrong`, `tests/tasks/tokio_storages.rs::an_async_storage_passes_the_checks`, `tests/tasks/tokio_storages.rs::a_bucket_begins_with_what_an_async_storage_keeps_wherever_it_is_built` |
 //! | values that die | yes: [`Builder::alive`] | `tests/guarantees/liveness.rs::liveness_a_dead_value_is_a_miss_and_loaded_anew`, `tests/guarantees/liveness.rs::liveness_what_a_read_finds_dead_leaves_the_memory` |
 //! | values computed by each read | yes: a closure is a value, called in [`Bucket::with`] or by [`Reader::get`] | `tests/loads/commands.rs::a_closure_that_is_cached_is_called_by_each_read` |
 //! | periodic refresh of all keys | yes: [`Builder::refresh_every`], batch by batch, with a limit of time for a key: [`Builder::refresh_timeout`] | `tests/guarantees/g8.rs::g8_the_interval_runs_from_the_end_of_the_last_refresh`, `tests/guarantees/g8.rs::g8_a_refresh_by_key_takes_what_it_gets_and_keeps_the_rest`, `tests/guarantees/g8.rs::g8_jitter_only_delays_and_differs_from_time_to_time`, `tests/guarantees/g8_timeout.rs::g8_a_key_that_hangs_fails_alone_and_its_late_value_is_stored`, `tests/guarantees/g8_timeout.rs::g8_refreshes_go_on_and_pass_over_what_hangs` |

@@ -2,8 +2,11 @@
 
 #![allow(dead_code, reason = "each of the two worlds uses a part of it")]
 
+use std::future::Future;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::pin::pin;
 use std::sync::Weak;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::clock::ManualClock;
@@ -15,7 +18,7 @@ use crate::load::{Flight, Keep, Loads, Requested, Source, Sweep};
 use crate::loader::{BulkLoader, Outcome};
 use crate::stats::{Counters, Stats};
 use crate::store::Store;
-use crate::sync::{Arc, GlobalLock, atomic::AtomicU64, order};
+use crate::sync::{Arc, GlobalLock, Parker, atomic::AtomicU64, order};
 
 pub(super) type KitLoads = Loads<u8, u64, Touchy>;
 pub(super) type KitFlight = Arc<Flight<u8, u64>>;
@@ -61,15 +64,34 @@ type Says = dyn Fn(&Call<'_>, u8) -> Result<Outcome<u64>, BoxError> + Send + Syn
 /// What a source can see of the call it is in.
 pub(super) struct Call<'a> {
     /// The loading side that called, for a source that calls it.
-    pub(super) loads: &'a KitLoads,
+    pub(super) loads: &'a Arc<KitLoads>,
     /// How many keys were asked for before this one.
     pub(super) before: usize,
 }
 
 impl Call<'_> {
+    /// The same as a task that the loader drives itself.
+    pub(super) fn fetch_async(&self, key: u8) -> Result<Fetched<u64>, Error> {
+        let loads = self.loads;
+        block_on(loads.fetch_async(hash(key), &key, LONG, Keep::USUAL))
+    }
+
     /// Asks for another key from inside the loader.
     pub(super) fn fetch(&self, key: u8) -> Result<Fetched<u64>, Error> {
         self.loads.fetch(hash(key), &key, LONG, Keep::USUAL)
+    }
+}
+
+/// Drives a future on this thread, which sleeps in between.
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let parker = Parker::new();
+    let waker = parker.waker();
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => parker.park_forever(),
+        }
     }
 }
 
@@ -112,7 +134,7 @@ impl BulkLoader<u8, u64> for Arc<Script> {
         let mut answers = Vec::new();
         for (at, &key) in keys.iter().enumerate() {
             let before = first + at;
-            let loads = &*loads;
+            let loads = &loads;
             let _inside = Inside::enter(self, key);
             let outcome = (self.says)(&Call { loads, before }, key)?;
             if matches!(outcome, Outcome::Value(SPOIL)) {
@@ -229,6 +251,12 @@ impl Kit {
 
     pub(super) fn fetch_within(&self, key: u8, limit: Duration) -> Result<Fetched<u64>, Error> {
         self.loads.fetch(hash(key), &key, limit, Keep::USUAL)
+    }
+
+    /// The same by a task.
+    pub(super) async fn fetch_async(&self, key: u8) -> Result<Fetched<u64>, Error> {
+        let loads = &self.loads;
+        loads.fetch_async(hash(key), &key, LONG, Keep::USUAL).await
     }
 
     /// The same by a caller that does not want the value stored.

@@ -28,6 +28,8 @@ mod load_refresh;
 #[cfg(larder_loom)]
 mod load_reset;
 #[cfg(larder_loom)]
+mod load_task;
+#[cfg(larder_loom)]
 mod publishers;
 #[cfg(larder_loom)]
 mod reader;
