@@ -95,6 +95,7 @@ mod store;
 mod sync;
 #[allow(dead_code, reason = "a part that stands by itself")]
 mod table;
+mod tags;
 
 use std::hash::{BuildHasher, Hash};
 
@@ -113,6 +114,7 @@ pub use load::{LoadCounts, LoadState};
 pub use loader::{BulkLoader, DatasetLoader, Loaded, Loader, Outcome, Warmed, Warmer, Warming};
 pub use refresh::{Dataset, Reset};
 pub use stats::Stats;
+pub use tags::{Tag, Tags};
 
 /// The hasher of a bucket that was not given one: ahash, seeded at random.
 pub type DefaultHashBuilder = ahash::RandomState;

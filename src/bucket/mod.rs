@@ -17,6 +17,7 @@ mod states;
 mod step;
 mod storage;
 mod switch;
+mod tags;
 mod threads;
 mod ticket;
 mod update;

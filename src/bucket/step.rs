@@ -221,6 +221,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
                 hash: *hash,
                 key: key.clone(),
                 seen,
+                had_value: value.is_some(),
                 content,
             }
         });

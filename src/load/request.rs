@@ -79,6 +79,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
         let asked = groups.into_kept();
         drop(hits);
+        let floors = view.tag_floors.clone();
         // Not held while we wait: a view keeps what was replaced since from being freed.
         drop(view);
         led.push(Urgency::Miss);
@@ -95,7 +96,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let deadline = *until.get_or_insert_with(|| self.deadline(limit));
         // The last is answered last, more often than not: then this thread sleeps once.
         for (at, flight, leads) in waits.iter().rev() {
-            match self.wait(flight, *leads, deadline) {
+            match self.wait(flight, *leads, floors.as_ref(), deadline) {
                 Some(answer) => answers[*at] = answer,
                 None => again.push(*at),
             }
@@ -175,6 +176,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 return known;
             }
             let part = self.part(&view, hash, key, None, keep)?;
+            let floors = view.tag_floors.clone();
             drop(view);
             if until.is_none() {
                 self.tell_part(&part, key);
@@ -193,7 +195,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             };
             self.take_over_queued(std::iter::once(&flight), limit);
             let until = *until.get_or_insert_with(|| self.deadline(limit));
-            if let Some(answer) = self.wait(&flight, leads, until) {
+            if let Some(answer) = self.wait(&flight, leads, floors.as_ref(), until) {
                 return answer;
             }
         }

@@ -5,10 +5,12 @@ use std::hash::BuildHasher;
 use super::budget::Purse;
 use super::overlay::Nudge;
 use super::seen::Seen;
+use super::tags::Tagging;
 use super::write::{mark, mark_but, nudge};
 use super::{Content, LiveLoad, Store, View, Write};
 use crate::clock::Deadline;
 use crate::sync::fault;
+use crate::tags::Tags;
 use crate::{Key, Value};
 
 /// Whether a load's result went in.
@@ -118,7 +120,22 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         content: impl Into<Content<V>>,
         not_in: Option<u64>,
     ) -> Installed {
-        self.put_loaded(load, hash, key, content.into(), not_in, |view| {
+        self.install_tagged(load, hash, key, content, None, not_in)
+    }
+
+    /// The same with tags: if one of them was invalidated since the load began, it is not stored either.
+    pub(crate) fn install_tagged(
+        &self,
+        load: u64,
+        hash: u64,
+        key: K,
+        content: impl Into<Content<V>>,
+        tags: Option<&Tags>,
+        not_in: Option<u64>,
+    ) -> Installed {
+        let tagging = self.begin_tagging(hash, &key, tags);
+        let content = (content.into(), tagging);
+        self.put_loaded(load, hash, key, content, not_in, |view| {
             let folded = view.echo.as_ref().and_then(|echo| echo.last(hash));
             folded.unwrap_or(0)
         })
@@ -130,7 +147,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// The echo is not asked. It speaks for all keys of a hash, and one of them must not keep another.
     pub(crate) fn take_out(&self, load: u64, hash: u64, key: &K) -> bool {
         self.view().is_present(hash, key)
-            && self.put_loaded(load, hash, key.clone(), None.into(), None, |_| 0)
+            && self.put_loaded(load, hash, key.clone(), (None.into(), None), None, |_| 0)
                 == Installed::Stored
     }
 
@@ -178,6 +195,9 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 }
                 let content = Content::until(value.clone(), expires).weighing(weight);
                 let write = Write::new(number, content, self.times.moment());
+                if current.is_none() {
+                    self.keep_tags(view, (hash, key), number, None);
+                }
                 mark(view, hash, key);
                 let active = &view.active;
                 let put = active.put_if(hash, key.clone(), write, &mut purse, |there| {
@@ -243,7 +263,8 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             }
             let expires = held.deadline(hash, key).unwrap_or(Deadline::NEVER);
             let weight = held.weight(hash, key);
-            let mut changed = change(held.uncounted(hash, key), expires, weight)?;
+            let before = held.uncounted(hash, key);
+            let mut changed = change(before, expires, weight)?;
             // Outlives the gate.
             let mut refused = None;
             let nudge = self.inside_for(hash, |view| {
@@ -270,8 +291,12 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                         return Some(nudge(view, &purse));
                     }
                 }
+                let number = self.numbers.draw();
+                if before.is_some() && changed.value.is_some() {
+                    self.keep_tags(view, (hash, key), number, active.map(|it| it.number));
+                }
                 mark(view, hash, key);
-                let write = Write::new(self.numbers.draw(), changed.clone(), self.times.moment());
+                let write = Write::new(number, changed.clone(), self.times.moment());
                 let place = &view.active;
                 let put = place.put_if(hash, key.clone(), write, &mut purse, |there| {
                     there.map(Write::identity) == active || fault::planted("updates_over_writes")
@@ -291,7 +316,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         load: u64,
         hash: u64,
         key: K,
-        content: Content<V>,
+        (content, tagging): (Content<V>, Option<Tagging<K>>),
         not_in: Option<u64>,
         folded: impl FnOnce(&View<K, V>) -> u64,
     ) -> Installed {
@@ -312,7 +337,8 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             } else {
                 view.floor
             };
-            if load < below.max(folded(view)).max(floor) {
+            let overtaken = view.overtook(load, tagging.as_ref());
+            if overtaken || load < below.max(folded(view)).max(floor) {
                 return Err(Installed::Superseded);
             }
             let mut purse = Purse::of(view);
@@ -333,13 +359,17 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 }
             }
             mark_but(not_in, view, hash, &key);
+            let tagging = tagging.filter(|_| !is_refused);
             let write = Write::new(load, content, self.times.moment());
             let put = view.active.put_if(hash, key, write, &mut purse, |current| {
                 current.is_none_or(|current| current.number() <= load)
                     || fault::planted("load_ignores_numbers")
             });
-            put.then(|| nudge(view, &purse))
-                .ok_or(Installed::Superseded)
+            if !put {
+                return Err(Installed::Superseded);
+            }
+            view.active.say_tags(tagging, load);
+            Ok(nudge(view, &purse))
         });
         drop(refused);
         self.ring(pressed);

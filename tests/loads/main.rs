@@ -26,6 +26,7 @@ mod options;
 mod pairs;
 mod reloads;
 mod switch;
+mod tags;
 mod validators;
 mod warmers;
 mod warmers_ended;
