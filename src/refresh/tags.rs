@@ -2,7 +2,6 @@
 
 use super::control::Untag;
 use super::worker::Refresher;
-use crate::contain::contained;
 use crate::stats::Counters;
 use crate::tags::Tags;
 use crate::{HashBuilder, Key, Value};
@@ -17,17 +16,11 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         let mut gone = vec![0; untag.tags.len()];
         let before = self.store.view().current.epoch;
         let untagged = self.contained(|this| {
-            let exists = this.loads.exists();
-            this.folder
-                .invalidate_tags(&this.store, &all, |hash, key, tagged| {
-                    for (gone, tags) in gone.iter_mut().zip(&untag.tags) {
-                        *gone += u64::from(tags.meet(tagged));
-                    }
-                    if let Some(exists) = exists {
-                        // One whose `Eq` panics is struck out when its time is over.
-                        let _ = contained(|| exists.written(hash, key));
-                    }
-                });
+            this.folder.invalidate_tags(&this.store, &all, |tagged| {
+                for (gone, tags) in gone.iter_mut().zip(&untag.tags) {
+                    *gone += u64::from(tags.meet(tagged));
+                }
+            });
         });
         // What was sealed when a fold failed was folded first.
         let epoch = self.store.view().current.epoch;

@@ -198,7 +198,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 }
 
 impl<K: Key, V: Value> Folder<K, V> {
-    /// Forgets all that is cached under one of these tags, and calls `each` for every key that had a value, with its tags:
+    /// Forgets all that is cached under one of these tags, and calls `each` with the tags of every value that went:
     /// in every snapshot all of them are gone, or none. A load that began before and brings one of them is not stored
     /// after this.
     ///
@@ -207,7 +207,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         &mut self,
         store: &Store<K, V, S>,
         tags: &Tags,
-        mut each: impl FnMut(u64, &K, &Tags),
+        mut each: impl FnMut(&Tags),
     ) {
         // What is sealed is in the table then, and in the index.
         self.finish_fold(store);
@@ -247,7 +247,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         for (hash, key) in &keys {
             let gone = store.expel(&view, &self.tags, (tags, number), (*hash, key));
             if let Some((tagged, true)) = gone {
-                each(*hash, key, &tagged);
+                each(&tagged);
             }
         }
     }

@@ -27,6 +27,7 @@ mod pairs;
 mod reloads;
 mod switch;
 mod tags;
+mod tags_race;
 mod validators;
 mod warmers;
 mod warmers_ended;

@@ -495,33 +495,6 @@ fn what_was_evicted_and_comes_back_is_as_it_comes() {
 }
 
 #[test]
-fn what_was_said_of_existence_before_is_not_remembered() {
-    bounded(|| {
-        let (door, asked) = (Door::closed(), Notes::new());
-        let (at, noting) = (door.clone(), asked.clone());
-        let bucket = numbers()
-            .exists(move |key: &u64| {
-                noting.add(*key);
-                let is_there = noting.len() != 1;
-                at.pass();
-                Ok::<_, Broken>(is_there)
-            })
-            .exists_absent_for(TTL)
-            .load(|key: &u64| Ok::<_, Broken>(tagged(*key, 1)))
-            .build()
-            .unwrap();
-        bucket.set_with_tags(2, 1, "even");
-        let reload = bucket.request_load([2]);
-        door.await_waiting(1);
-        assert_eq!(bucket.invalidate_tag("even").unwrap(), 1);
-        door.release();
-        assert!(reload.wait(PATIENCE));
-        assert_eq!(bucket.get(&2), Some(1), "asked anew");
-        assert_eq!(asked.all(), [2, 2]);
-    });
-}
-
-#[test]
 fn it_cannot_be_asked_for_where_it_would_wait_for_itself_or_for_ever() {
     bounded(|| {
         let kind = |error: Result<usize, Error>| error.map_err(|error| error.kind());
