@@ -46,6 +46,7 @@
 //! | write | [`Bucket::set`], [`Bucket::set_many`], [`Bucket::try_set`] |
 //! | write what depends on what is there | [`Bucket::update`], [`Bucket::set_if_absent`], [`Bucket::take`]; of several keys in one step: [`Bucket::update_many`], a [`Step`] |
 //! | remove | [`Bucket::invalidate`], [`Bucket::invalidate_many`], [`Bucket::invalidate_if`], [`Bucket::clear`] |
+//! | forget all values that belong to something | [`Outcome::tagged`], [`Bucket::set_with_tags`], [`Bucket::invalidate_tag`]: a [`Tag`] |
 //! | follow a source that changes as a whole | [`Bucket::reset`]: a [`Reset`]; [`Builder::on_reset`], [`Bucket::version`] |
 //! | have values expire | [`Builder::ttl`], [`Builder::time_to_idle`], [`Bucket::set_with_ttl`], [`Bucket::expire_in`], [`Bucket::ttl`]: a [`Ttl`] |
 //! | limit what is held | [`Builder::max_weight`], [`Builder::weigher`], [`Builder::when_full`]: [`WhenFull`]; [`Bucket::weight`] |

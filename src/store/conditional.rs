@@ -292,8 +292,15 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                     }
                 }
                 let number = self.numbers.draw();
-                if before.is_some() && changed.value.is_some() {
-                    self.keep_tags(view, (hash, key), number, active.map(|it| it.number));
+                let keep_tags = || {
+                    if before.is_some() && changed.value.is_some() {
+                        let made_from = active.map(|it| it.number);
+                        self.keep_tags(view, (hash, key), number, made_from);
+                    }
+                };
+                let late = fault::planted("tags_kept_late");
+                if !late {
+                    keep_tags();
                 }
                 mark(view, hash, key);
                 let write = Write::new(number, changed.clone(), self.times.moment());
@@ -301,6 +308,9 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 let put = place.put_if(hash, key.clone(), write, &mut purse, |there| {
                     there.map(Write::identity) == active || fault::planted("updates_over_writes")
                 });
+                if late {
+                    keep_tags();
+                }
                 put.then(|| nudge(view, &purse))
             });
             if let Some(nudge) = nudge {

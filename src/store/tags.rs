@@ -5,6 +5,8 @@
 
 mod index;
 mod log;
+#[cfg(all(test, not(larder_loom), not(larder_shuttle)))]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
@@ -148,7 +150,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         }
     }
 
-    /// Takes out a key if what it has is tagged so, and not newer than the invalidation of this number. Returns its tags,
+    /// Takes out a key if what it has is tagged so, under this number or a higher one. Returns its tags,
     /// and whether it had a value.
     fn expel<'v>(
         &self,
@@ -163,9 +165,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 Some(write) => {
                     write.content().value.as_ref()?;
                     let log = &view.active.tags;
-                    let (tags, from) = index.origin(log, hash, key, write.number())?;
-                    // What has come since, and from nothing that was there, stays.
-                    from.is_none_or(|from| from < number).then_some(tags)?
+                    index.origin(log, hash, key, write.number())?
                 }
                 None => index.standing(hash, key)?.clone(),
             };
@@ -239,7 +239,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         let written = view.active.tags.all();
         // What was made from another has them from what is in the index, or from what is among these.
         let is_under = |record: &Record<K>| match &record.said {
-            Said::Of(of) => record.number < number && of.meet(tags),
+            Said::Of(of) => of.meet(tags),
             Said::As(_) => false,
         };
         let under = written.iter().filter(|record| is_under(record));
@@ -325,7 +325,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         write: &Write<V>,
     ) -> Option<Tagged> {
         write.content().value.as_ref()?;
-        let (tags, _) = self.tags.origin(&sealed.tags, hash, key, write.number())?;
+        let tags = self.tags.origin(&sealed.tags, hash, key, write.number())?;
         Some(Tagged {
             number: write.number(),
             tags,
@@ -349,6 +349,18 @@ impl<K: Key, V: Value> Folder<K, V> {
         self.tags.clear();
     }
 
+    /// What of it is remembered.
+    #[cfg(test)]
+    pub(crate) fn tagged_keys(&self) -> usize {
+        self.tags.len()
+    }
+
+    /// How many tags there are in it.
+    #[cfg(all(test, not(larder_loom), not(larder_shuttle)))]
+    pub(crate) fn known_tags(&self) -> usize {
+        self.tags.known()
+    }
+
     /// The floors that still matter to a load under way.
     pub(super) fn tag_floors_left<S: BuildHasher>(
         &self,
@@ -356,6 +368,9 @@ impl<K: Key, V: Value> Folder<K, V> {
         view: &View<K, V>,
     ) -> Option<Arc<TagFloors>> {
         let floors = view.tag_floors.as_deref()?;
+        if fault::planted("tag_floors_of_one_view") {
+            return None;
+        }
         let oldest = store.numbers.lowest_live()?;
         let left = TagFloors::since(Some(floors), oldest);
         let is_any = left.all > 0 || !left.of.is_empty();

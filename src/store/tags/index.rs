@@ -53,6 +53,11 @@ impl<K: Key> TagIndex<K> {
         self.keys.len()
     }
 
+    #[cfg(all(test, not(larder_loom), not(larder_shuttle)))]
+    pub(super) fn known(&self) -> usize {
+        self.places.len()
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::new();
     }
@@ -82,36 +87,30 @@ impl<K: Key> TagIndex<K> {
         self.keys.iter()
     }
 
-    /// The tags of a write in an overlay that lies over this, and the number of the write from which it has them, if
-    /// that is in the overlay as well.
-    pub(super) fn origin(
-        &self,
-        log: &TagLog<K>,
-        hash: u64,
-        key: &K,
-        number: u64,
-    ) -> Option<(Tags, Option<u64>)> {
+    /// The tags of a write in an overlay that lies over this.
+    pub(super) fn origin(&self, log: &TagLog<K>, hash: u64, key: &K, number: u64) -> Option<Tags> {
         let mut records = log.of(hash);
         records.retain(|record| record.key.key() == key);
+        let tags_of = |tagged: &Tagged| tagged.tags.clone();
         let mut at = number;
         loop {
             // Of two writes of one load the later stands.
             let said = records.iter().rev().find(|record| record.number == at);
             match said.map(|record| &record.said) {
-                Some(Said::Of(tags)) => return Some((tags.clone(), Some(at))),
+                Some(Said::Of(tags)) => return Some(tags.clone()),
                 Some(Said::As(Made::From(before))) if *before < at => at = *before,
                 Some(Said::As(Made::From(_))) => return None,
                 Some(Said::As(Made::Below(epoch))) => {
                     let place = self.keys.find(hash, key)?;
                     let left = self.leaving.get(&place);
                     let is_it = left.is_none_or(|left| epoch < left);
-                    return is_it.then(|| self.keys.at(place))?.map(below);
+                    return is_it.then(|| self.keys.at(place))?.map(tags_of);
                 }
                 // What nothing is said of has none, unless it is what was folded.
                 None if at == number => return None,
                 None => {
                     let tagged = self.keys.get(hash, key);
-                    return tagged.filter(|tagged| tagged.number == at).map(below);
+                    return tagged.filter(|tagged| tagged.number == at).map(tags_of);
                 }
             }
         }
@@ -135,6 +134,9 @@ impl<K: Key> TagIndex<K> {
         for place in plan.leaving {
             left.remove(&place);
             self.leaving.insert(place, epoch);
+            if fault::planted("tags_leave_at_once") {
+                left.insert(place, epoch);
+            }
         }
         for (key, tagged) in plan.passing {
             let place = self.add(key, tagged);
@@ -202,11 +204,6 @@ impl<K: Key> TagIndex<K> {
             }
         }
     }
-}
-
-/// What is tagged so is not in the overlay.
-fn below(tagged: &Tagged) -> (Tags, Option<u64>) {
-    (tagged.tags.clone(), None)
 }
 
 impl<K: Key> Plan<K> {
