@@ -31,6 +31,7 @@ mod prune;
 mod reads;
 #[cfg(feature = "dump")]
 mod restore;
+mod retime;
 mod retired;
 mod seen;
 mod settle;
@@ -55,7 +56,7 @@ use self::liveness::Liveness;
 use self::number::Numbers;
 
 pub(crate) use self::budget::{Limits, Weigher};
-pub(crate) use self::conditional::{IfAbsent, Installed, Retimed};
+pub(crate) use self::conditional::{IfAbsent, Installed};
 pub(crate) use self::content::Content;
 pub(crate) use self::derived::{Built, Derivations, Made};
 pub(crate) use self::gate::inside as inside_a_write;
@@ -69,6 +70,7 @@ pub(crate) use self::overlay::{Overlay, Write};
 use self::reads::Reads;
 #[cfg(feature = "dump")]
 pub(crate) use self::restore::Restored;
+pub(crate) use self::retime::Retimed;
 pub(crate) use self::stale::Failed;
 pub(crate) use self::tags::TagFloors;
 pub(crate) use self::tally::LastFold;
