@@ -48,6 +48,7 @@
 //! | write | [`Bucket::set`], [`Bucket::set_many`], [`Bucket::try_set`] |
 //! | write what depends on what is there | [`Bucket::update`], [`Bucket::set_if_absent`], [`Bucket::take`]; of several keys in one step: [`Bucket::update_many`], a [`Step`] |
 //! | remove | [`Bucket::invalidate`], [`Bucket::invalidate_many`], [`Bucket::invalidate_if`], [`Bucket::clear`] |
+//! | forget all values that belong to something | [`Outcome::tagged`], [`Bucket::set_with_tags`], [`Bucket::invalidate_tag`]: a [`Tag`] |
 //! | follow a source that changes as a whole | [`Bucket::reset`]: a [`Reset`]; [`Builder::on_reset`], [`Bucket::version`] |
 //! | have values expire | [`Builder::ttl`], [`Builder::time_to_idle`], [`Bucket::set_with_ttl`], [`Bucket::expire_in`], [`Bucket::ttl`]: a [`Ttl`] |
 //! | limit what is held | [`Builder::max_weight`], [`Builder::weigher`], [`Builder::when_full`]: [`WhenFull`]; [`Bucket::weight`] |
@@ -99,6 +100,7 @@ mod store;
 mod sync;
 #[allow(dead_code, reason = "a part that stands by itself")]
 mod table;
+mod tags;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 
@@ -119,6 +121,7 @@ pub use load::{LoadCounts, LoadState};
 pub use loader::{BulkLoader, DatasetLoader, Loaded, Loader, Outcome, Warmed, Warmer, Warming};
 pub use refresh::{Dataset, Reset};
 pub use stats::Stats;
+pub use tags::{Tag, Tags};
 
 /// The hasher of a bucket that was not given one: ahash, seeded at random.
 pub type DefaultHashBuilder = ahash::RandomState;

@@ -19,7 +19,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("fetched", &[]),
     // Prose.
     ("migrating", &[]),
-    ("loader", &["config", "error"]),
+    ("tags", &["sync"]),
+    ("loader", &["config", "error", "tags"]),
     ("stats", &["sync"]),
     ("storage", &["error", "expiry", "sync"]),
     ("tokio", &["error", "load", "loader", "storage", "sync"]),
@@ -29,28 +30,28 @@ const DOORS: &[(&str, &[&str])] = &[
     (
         "store",
         &[
-            "table", "ledger", "sync", "clock", "contain", "error", "spread",
+            "table", "ledger", "sync", "clock", "contain", "error", "spread", "tags",
         ],
     ),
     (
         "load",
         &[
             "store", "loader", "sync", "clock", "config", "error", "events", "fetched", "stats",
-            "contain",
+            "contain", "tags",
         ],
     ),
     (
         "refresh",
         &[
             "load", "store", "table", "loader", "sync", "clock", "config", "error", "events",
-            "contain", "stats", "dump", "storage", "expiry",
+            "contain", "stats", "dump", "storage", "expiry", "tags",
         ],
     ),
     (
         "bucket",
         &[
             "refresh", "load", "store", "loader", "sync", "clock", "config", "error", "events",
-            "fetched", "stats", "dump", "table", "contain", "storage",
+            "fetched", "stats", "dump", "table", "contain", "storage", "tags",
         ],
     ),
 ];

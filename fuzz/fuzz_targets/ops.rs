@@ -92,7 +92,7 @@ impl Bytes<'_> {
     }
 
     fn op(&mut self) -> Op {
-        match self.next() % 34 {
+        match self.next() % 36 {
             0 => Op::Set(self.key(), self.value()),
             1 => Op::SetIfAbsent(self.key(), self.value()),
             2 => {
@@ -140,6 +140,8 @@ impl Bytes<'_> {
                 Op::Step((0..count).map(|_| (self.key(), self.change())).collect())
             }
             32 => Op::ExpireAt(self.key(), self.ttl()),
+            33 => Op::SetWithTags(self.key(), self.value(), self.next() % 4),
+            34 => Op::InvalidateTag(self.next() % 2),
             _ => {
                 let (brings, sets) = (self.next() % 6, self.next() % 2);
                 let mut pairs = |count| (0..count).map(|_| (self.key(), self.value())).collect();

@@ -18,6 +18,7 @@ use crate::refresh::{OnReset, Resets};
 use crate::stats::Counters;
 use crate::store::{Content, Store};
 use crate::sync::{Arc, Mutex};
+use crate::tags::Tags;
 use crate::{HashBuilder, Key, Value};
 
 pub(super) struct Core<K: Key, V: Value, S: HashBuilder> {
@@ -120,6 +121,18 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
         let written = self.store.write(hash, key, content);
         exists.written(hash, &copy);
         written
+    }
+
+    /// The same of a value with tags.
+    pub(super) fn write_tagged(&self, hash: u64, key: K, content: Content<V>, tags: &Tags) {
+        let copy = self.loads.exists().map(|exists| (exists, key.clone()));
+        let written = self.store.write_tagged(hash, key, content, Some(tags));
+        if let Some((exists, key)) = copy {
+            exists.written(hash, &key);
+        }
+        if let Err(Some(_)) = written {
+            self.loads.refused(1);
+        }
     }
 
     /// Writes a value of the weight that the bucket's weigher says. If there is no room for it, returns it.

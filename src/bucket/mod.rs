@@ -18,6 +18,7 @@ mod states;
 mod step;
 mod storage;
 mod switch;
+mod tags;
 mod threads;
 mod ticket;
 mod update;
@@ -85,7 +86,8 @@ pub use self::warm::WarmTicket;
 /// `Eq` of a key, and `Clone` and `Drop` of a value that [`set_if_absent`](Self::set_if_absent) or a load
 /// finds or brings in vain, may run in the middle of a write. There, reads and plain writes work. What may
 /// have to wait (a miss, [`set_if_absent`](
-/// Self::set_if_absent), [`update_many`](Self::update_many), [`publish`](Self::publish), [`clear`](Self::clear), [`reset`](Self::reset)) is refused with
+/// Self::set_if_absent), [`update_many`](Self::update_many), [`publish`](Self::publish), [`clear`](Self::clear), [`reset`](Self::reset),
+/// [`invalidate_tag`](Self::invalidate_tag)) is refused with
 /// an error of kind [`Reentrant`](crate::ErrorKind::Reentrant).
 ///
 /// # Examples

@@ -48,8 +48,8 @@ impl<V> Step<'_, V> {
         }
     }
 
-    /// Has a key get a value. It keeps the time that the old one has left; where there is none, it has the bucket's own
-    /// [`ttl`](super::Builder::ttl).
+    /// Has a key get a value. It keeps the tags of the old one, and the time that it has left; where there is none, it has
+    /// the bucket's own [`ttl`](super::Builder::ttl).
     pub fn set(&mut self, place: usize, value: V) {
         self.said[self.places[place]] = Said::Value(value, None);
     }
@@ -221,6 +221,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
                 hash: *hash,
                 key: key.clone(),
                 seen,
+                had_value: value.is_some(),
                 content,
             }
         });

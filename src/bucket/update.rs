@@ -14,10 +14,10 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// value after that; `None` removes the key, or leaves it absent.
     ///
     /// `change` is given the value, if the key is cached; a load is not asked for. It runs with nothing held and may
-    /// use the bucket, and runs again if the key is written meanwhile. A value keeps the time that it has left; one
-    /// for a key that was not cached has the bucket's [`ttl`](super::Builder::ttl). A load of the key that is under
-    /// way will not overwrite it. Where a bucket with a [limit](super::Builder::max_weight) has no room for the value,
-    /// the key is removed.
+    /// use the bucket, and runs again if the key is written meanwhile. A value keeps its tags and the time that it has
+    /// left; one for a key that was not cached has the bucket's [`ttl`](super::Builder::ttl). A load of the key that is
+    /// under way will not overwrite it. Where a bucket with a [limit](super::Builder::max_weight) has no room for the
+    /// value, the key is removed.
     ///
     /// ```
     /// let counts = larder::Bucket::<String, u64>::builder("counts").build()?;

@@ -145,7 +145,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
 
     /// Stores pairs that nobody asked for.
     pub(super) fn store_extras(&self, extra: Answers<K, V>, number: u64) {
-        for (key, outcome) in extra {
+        for (key, outcome) in self.last_of_each(extra) {
             self.store_extra(key, outcome, number);
         }
     }
@@ -153,19 +153,19 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     /// Stores a pair that nobody asked for, if it is not older than what is known of its key.
     fn store_extra(&self, key: K, outcome: Outcome<V>, number: u64) {
         let stored = contained(|| {
+            let (outcome, tags) = outcome.apart();
             let (value, ttl, weight) = match outcome {
                 Outcome::Value(value) => (value, self.ttl, None),
                 Outcome::Expiring(value, ttl) => (value, Some(ttl), None),
                 Outcome::Stored { value, ttl, weight } => (value, ttl.or(self.ttl), weight),
-                Outcome::Ignore(_) | Outcome::Unchanged | Outcome::Absent | Outcome::Failed(_) => {
-                    return Ok(());
-                }
+                _ => return Ok(()),
             };
             self.store.vouch(&key, &value)?;
             let content = self.lasting(&key, value, ttl, weight);
             let hash = self.store.hash(&key);
             let copy = self.exists.as_ref().map(|exists| (exists, key.clone()));
-            self.count(self.store.install(number, hash, key, content, None));
+            let (store, tags) = (&self.store, tags.as_ref());
+            self.count(store.install_tagged(number, hash, key, content, tags, None));
             if let Some((exists, key)) = copy {
                 exists.written(hash, &key);
             }

@@ -10,10 +10,11 @@ use crate::contain::drop_contained;
 use crate::error::Error;
 use crate::stats::Counters;
 use crate::sync::{
-    Arc, Hashed, Keyed,
+    Arc, Hashed, Keyed, Mutex,
     atomic::{AtomicBool, AtomicU64},
     fault, order, plain,
 };
+use crate::tags::Tags;
 
 /// Stands for the runner of a flight that is over.
 const OVER: u64 = u64::MAX;
@@ -100,6 +101,8 @@ pub(crate) struct Flight<K, V> {
     /// How many have joined, or [`SETTLED`] and more.
     joined: AtomicU64,
     promise: Promise<Answer<V>>,
+    /// Those of what it has loaded, if that has any.
+    pub(super) tags: Mutex<Option<Tags>>,
     /// What its leader had about it, if anybody has asked.
     pub(super) context: Option<Carried>,
 }
@@ -118,6 +121,7 @@ impl<K, V> Flight<K, V> {
             ttl: plan.keep.ttl,
             joined: AtomicU64::new(0),
             promise: Promise::new(),
+            tags: Mutex::new(None),
             context,
         })
     }

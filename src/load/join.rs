@@ -11,7 +11,7 @@ use crate::contain::drop_contained;
 use crate::error::{Error, ErrorKind};
 use crate::events::KeyEvent;
 use crate::fetched::{Fetched, Origin};
-use crate::store::{View, inside_a_write};
+use crate::store::{TagFloors, View, inside_a_write};
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
 
@@ -234,17 +234,20 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         promise.wait(&self.clock, deadline)
     }
 
-    /// Waits for a flight. `None` if the bucket was reset since it was answered: the caller has to ask again.
+    /// Waits for a flight. `None` if the caller has to ask again: the bucket was reset since it was answered, or a tag of
+    /// what it was answered with was invalidated after it began and before the caller asked, who saw these floors then.
     pub(crate) fn wait(
         &self,
         flight: &Arc<Flight<K, V>>,
         leads: bool,
+        floors: Option<&Arc<TagFloors>>,
         deadline: Duration,
     ) -> Option<Result<Fetched<V>, Error>> {
         let answer = self.answer_of(flight, leads, deadline);
         // Who has run out of time has not been answered.
         let answered = flight.promise().is_answered();
-        (!answered || !self.is_outdated(flight)).then_some(answer)
+        let is_old = answered && (self.is_outdated(flight) || flight.is_overtaken(floors));
+        (!is_old).then_some(answer)
     }
 
     /// Waits for a flight, if this thread may.

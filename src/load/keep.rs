@@ -25,11 +25,17 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         number: u64,
         not_in: Option<u64>,
     ) -> Result<End, Answer<V>> {
+        let outcome = match &self.refresh_filter {
+            Some(filter) if flight.wants_reload() => filter(flight.key(), outcome),
+            _ => outcome,
+        };
+        let (outcome, tags) = outcome.apart();
+        flight.set_tags(tags.as_ref());
         let install = |content: Content<V>| {
             let key = flight.key().clone();
-            let installed = self
-                .store
-                .install(number, flight.hash(), key, content, not_in);
+            let (hash, tags) = (flight.hash(), tags.as_ref());
+            let store = &self.store;
+            let installed = store.install_tagged(number, hash, key, content, tags, not_in);
             self.count(installed);
             if let Some(exists) = &self.exists {
                 exists.written(flight.hash(), flight.key());
@@ -48,10 +54,6 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 Installed::Stored | Installed::Superseded => Answer::Loaded(answer),
             })
         };
-        let outcome = match &self.refresh_filter {
-            Some(filter) if flight.wants_reload() => filter(flight.key(), outcome),
-            _ => outcome,
-        };
         if let Outcome::Value(value)
         | Outcome::Expiring(value, _)
         | Outcome::Stored { value, .. }
@@ -69,6 +71,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 keep(value, ttl.or(flight.ttl).or(self.ttl), weight)
             }
             Outcome::Ignore(value) => Err(Answer::Ignored(value)),
+            Outcome::Tagged(..) => unreachable!("its tags were taken off"),
             Outcome::Absent => {
                 self.found_gone(flight);
                 // Only what is there can go.

@@ -22,6 +22,7 @@ mod request;
 mod runner;
 mod states;
 mod sweep;
+mod tagged;
 mod task;
 mod warm;
 mod worker;

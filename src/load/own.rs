@@ -68,6 +68,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             keep,
         };
         let part = self.any_part(&view, hash, key, &plan)?;
+        let floors = view.tag_floors.clone();
         drop(view);
         if until.is_none() {
             self.tell_part(&part, key);
@@ -77,7 +78,8 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 drop(running);
                 self.take_over_queued(std::iter::once(&flight), limit);
                 let until = *until.get_or_insert_with(|| self.deadline(limit));
-                return self.wait(&flight, false, until).transpose();
+                let answer = self.wait(&flight, false, floors.as_ref(), until);
+                return answer.transpose();
             }
             Part::Lead(flight) => flight,
             Part::Absent => return Ok(Some(Fetched::new(None, Origin::Hit))),
@@ -105,7 +107,8 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
         guard.disarm();
         drop((live, running));
-        self.wait(&flight, true, self.deadline(limit)).transpose()
+        self.wait(&flight, true, None, self.deadline(limit))
+            .transpose()
     }
 
     /// Runs the caller's own loader for a flight that has begun.

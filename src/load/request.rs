@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::events::KeyEvent;
 use crate::fetched::{Fetched, Origin};
 use crate::stats::Counters;
-use crate::store::{Found, Groups, LiveLoad};
+use crate::store::{Found, Groups, LiveLoad, TagFloors};
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
 
@@ -29,7 +29,8 @@ pub(super) type Wanted<K, V> = (Arc<Flight<K, V>>, bool);
 pub(super) enum SetOut<K, V> {
     /// Nothing: it is answered.
     Known(Result<Fetched<V>, Error>),
-    Waits(Wanted<K, V>),
+    /// For a flight, with the floors of tags at the time.
+    Waits(Wanted<K, V>, Option<Arc<TagFloors>>),
 }
 
 /// The same of many keys.
@@ -38,6 +39,8 @@ pub(super) struct SetOutMany<'q, K, V, Q: ?Sized> {
     pub(super) round: Round<'q, Q, V>,
     /// What is to come for each of these places.
     pub(super) waits: Vec<(usize, Wanted<K, V>)>,
+    /// The floors of tags at the time.
+    pub(super) floors: Option<Arc<TagFloors>>,
     /// The number of the last reset when the cached ones were found.
     reset: u64,
 }
@@ -63,7 +66,8 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let deadline = *until.get_or_insert_with(|| self.deadline(limit));
         // The last is answered last, more often than not: then this thread sleeps once.
         for (at, (flight, leads)) in out.waits.iter().rev() {
-            out.round.took(*at, self.wait(flight, *leads, deadline));
+            let answer = self.wait(flight, *leads, out.floors.as_ref(), deadline);
+            out.round.took(*at, answer);
         }
         self.end_round(out)
     }
@@ -122,6 +126,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         }
         let asked = groups.into_kept();
         drop(hits);
+        let floors = view.tag_floors.clone();
         // Not held while we wait: a view keeps what was replaced since from being freed.
         drop(view);
         led.push(Urgency::Miss);
@@ -134,6 +139,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         SetOutMany {
             round,
             waits,
+            floors,
             reset,
         }
     }
@@ -147,6 +153,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             mut round,
             waits,
             reset,
+            ..
         } = out;
         // What was found was there before the reset, and who has waited is to be told what is so now.
         if self.store.view().reset != reset && !fault::planted("keeps_hits_of_before") {
@@ -215,13 +222,13 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     {
         let mut until = None;
         loop {
-            let (flight, leads) = match self.set_out(hash, key, until, keep) {
+            let (flight, leads, floors) = match self.set_out(hash, key, until, keep) {
                 SetOut::Known(known) => return known,
-                SetOut::Waits(wanted) => wanted,
+                SetOut::Waits((flight, leads), floors) => (flight, leads, floors),
             };
             self.take_over_queued(std::iter::once(&flight), limit);
             let until = *until.get_or_insert_with(|| self.deadline(limit));
-            if let Some(answer) = self.wait(&flight, leads, until) {
+            if let Some(answer) = self.wait(&flight, leads, floors.as_ref(), until) {
                 return answer;
             }
         }
@@ -248,20 +255,21 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             Ok(part) => part,
             Err(error) => return SetOut::Known(Err(error)),
         };
+        let floors = view.tag_floors.clone();
         drop(view);
         if until.is_none() {
             self.tell_part(&part, key);
         }
         match part {
             Part::Absent => SetOut::Known(Ok(Fetched::new(None, Origin::Hit))),
-            Part::Join(flight) => SetOut::Waits((flight, false)),
+            Part::Join(flight) => SetOut::Waits((flight, false), floors),
             Part::Lead(flight) => {
                 let mut led = Led {
                     loads: self,
                     flights: vec![Arc::clone(&flight)],
                 };
                 led.push(Urgency::Miss);
-                SetOut::Waits((flight, true))
+                SetOut::Waits((flight, true), floors)
             }
         }
     }

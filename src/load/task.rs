@@ -96,13 +96,13 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let mut until = None;
         let loads: Arc<dyn Lands<K, V>> = Arc::clone(self) as _;
         loop {
-            let (flight, leads) = match self.set_out(hash, key, until, keep) {
+            let (flight, leads, floors) = match self.set_out(hash, key, until, keep) {
                 SetOut::Known(known) => return known,
-                SetOut::Waits(wanted) => wanted,
+                SetOut::Waits((flight, leads), floors) => (flight, leads, floors),
             };
             Landing::new(&loads, &flight, limit).await?;
             // It is answered, so there is nothing to wait for.
-            if let Some(answer) = self.wait(&flight, leads, FOR_EVER) {
+            if let Some(answer) = self.wait(&flight, leads, floors.as_ref(), FOR_EVER) {
                 return answer;
             }
             until = Some(FOR_EVER);
@@ -160,7 +160,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         for (at, (flight, leads)) in out.waits.iter().rev() {
             let landed = Landing::new(&loads, flight, limit).await;
             let answer = match landed {
-                Ok(()) => self.wait(flight, *leads, FOR_EVER),
+                Ok(()) => self.wait(flight, *leads, out.floors.as_ref(), FOR_EVER),
                 Err(error) => Some(Err(error)),
             };
             out.round.took(*at, answer);

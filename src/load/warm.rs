@@ -16,7 +16,8 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
     pub(crate) fn store_warmed(&self, pairs: Answers<K, V>, ttl: Option<Duration>, number: u64) {
         let ttl = ttl.or(self.ttl);
         let mut group = Vec::with_capacity(pairs.len());
-        for (key, outcome) in pairs {
+        for (key, outcome) in self.last_of_each(pairs) {
+            let (outcome, tags) = outcome.apart();
             let (value, ttl, weight) = match outcome {
                 Outcome::Value(value) => (value, ttl, None),
                 Outcome::Expiring(value, ttl) => (value, Some(ttl), None),
@@ -25,9 +26,7 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                     ttl: own,
                     weight,
                 } => (value, own.or(ttl), weight),
-                Outcome::Ignore(_) | Outcome::Unchanged | Outcome::Absent | Outcome::Failed(_) => {
-                    continue;
-                }
+                _ => continue,
             };
             // One that is dead is left out, as among the pairs of any load.
             let vouched = contained(|| self.store.vouch(&key, &value));
@@ -36,10 +35,10 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 continue;
             }
             let content = self.lasting(&key, value, ttl, weight);
-            group.push((self.store.hash(&key), key, content));
+            group.push((self.store.hash(&key), key, content, tags));
         }
         let noted = self.exists.as_ref().map(|exists| {
-            let keys = group.iter().map(|(hash, key, _)| (*hash, key.clone()));
+            let keys = group.iter().map(|(hash, key, ..)| (*hash, key.clone()));
             (exists, keys.collect::<Vec<_>>())
         });
         let done = self.store.install_group(number, group);

@@ -24,7 +24,7 @@ impl<K, V> Loaded<K, V> {
     ///
     /// For a source that answers with a whole page where one line was asked for. The pairs are stored before anybody is
     /// answered, and none of them over something newer: what was written, or cleared, since the load began stands. Of
-    /// two pairs of one key the last counts. A pair may have a time and a weight of its own ([`Outcome::Stored`]); one of another
+    /// two pairs of one key the last counts. A pair may have a time and a weight of its own ([`Outcome::Stored`]), and [tags](Outcome::tagged); one of another
     /// key that has no value says nothing. What is said of the key itself is what becomes of it in the cache: an error
     /// is a failed load, and [`Absent`](Outcome::Absent) removes it.
     ///

@@ -46,7 +46,7 @@ pub trait Warmer<K, V>: Send + Sync + 'static {
 /// What a [`Warmer`] brings.
 ///
 /// A `Vec`, an array, a map of pairs, and an `Option` of one convert, so most warmers never name this type. In a pair may
-/// stand a plain value or an [`Outcome`], which says how long the value lives or what it weighs; a pair without a value
+/// stand a plain value or an [`Outcome`], which says how long the value lives, what it weighs or which tags it has; a pair without a value
 /// says nothing: nothing is ever removed by a warmer.
 ///
 /// ```

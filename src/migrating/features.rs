@@ -21,7 +21,7 @@
 //! | a limit to waiting | yes: [`Builder::wait_limit`], [`Call::timeout`] | `tests/guarantees/g6.rs::g6_a_timeout_ends_the_wait_and_not_the_load` |
 //! | different loaders for one key | yes: the first wins | `tests/guarantees/g2.rs::g2_the_first_of_several_call_time_loaders_wins` |
 //! | commit, ignore, error, bare value | yes: [`Outcome`] | `tests/loads/fallback.rs::commit_ignore_absent_and_error_to_owner_and_joiner_alike` |
-//! | expiration from the loader | yes: [`Outcome::Expiring`]; no tags | `tests/guarantees/g11.rs::g11_a_loader_says_how_long_and_what_has_expired_is_loaded_again` |
+//! | expiration from the loader | yes: [`Outcome::Expiring`]; and tags: [`Outcome::tagged`], [`Bucket::invalidate_tag`] | `tests/guarantees/g11.rs::g11_a_loader_says_how_long_and_what_has_expired_is_loaded_again`, `tests/loads/tags.rs::every_load_can_bring_tags`, `tests/loads/tags.rs::tags_go_with_a_time_and_a_weight`, `tests/loads/tags.rs::what_is_under_a_tag_goes_and_the_rest_stays` |
 //! | one load stores many keys | yes: [`Loaded::with_pairs`], extra pairs of a batch | `tests/loads/pairs.rs::exactly_the_pairs_are_stored_and_the_value_is_answered`, `tests/faults/loaders.rs::an_extra_answers_who_waits_for_it_in_the_queue` |
 //! | fetch without saving | yes: [`Call::skip_save`] | `tests/loads/options.rs::what_a_call_does_not_save_is_answered_and_not_stored` |
 //! | direct reads and writes | yes: [`Bucket::peek`], [`Bucket::set`], [`Bucket::set_if_absent`] | `tests/guarantees/g4.rs::g4_of_several_that_set_if_absent_one_wins_and_all_know_which`, `tests/model/main.rs::a_bucket_with_a_single_loader_is_its_model` |

@@ -291,7 +291,7 @@ impl Kit {
 
     pub(super) fn wait(&self, flight: &KitFlight, limit: Duration) -> Result<Fetched<u64>, Error> {
         let deadline = self.loads.deadline(limit);
-        let answer = self.loads.wait(flight, false, deadline);
+        let answer = self.loads.wait(flight, false, None, deadline);
         answer.expect("answered before a reset")
     }
 

@@ -94,7 +94,7 @@ fn queue_timeout_without_an_answer() {
         });
         let requested = kit.request(&[1]);
         let deadline = SECOND;
-        let waited = kit.loads.wait(&requested.flights[0], false, deadline);
+        let waited = kit.loads.wait(&requested.flights[0], false, None, deadline);
         let waited = waited.expect("nothing is reset");
         assert_eq!(kind(&waited), Some(ErrorKind::Timeout));
         assert_eq!(requested.flights[0].promise().waiters(), 0);

@@ -41,7 +41,9 @@ fn reset_against_a_load() {
         era.store(1, SeqCst);
         Folder::new().reset(&kit.store, 1);
         let answered = flight.promise().is_answered();
-        let told = kit.loads.wait(flight, false, kit.loads.deadline(LONG));
+        let told = kit
+            .loads
+            .wait(flight, false, None, kit.loads.deadline(LONG));
         match told {
             Some(told) => {
                 assert_eq!(value(&told), Some(11));
@@ -202,7 +204,7 @@ fn reset_between_folds() {
         folder.fold(&kit.store);
         let told = kit
             .loads
-            .wait(&requested.flights[0], false, kit.loads.deadline(LONG));
+            .wait(&requested.flights[0], false, None, kit.loads.deadline(LONG));
         if let Some(told) = told {
             assert_eq!((value(&told), kit.peek(1)), (Some(11), Some(11)));
         }
@@ -228,7 +230,9 @@ fn reset_against_close() {
         era.store(1, SeqCst);
         Folder::new().reset(&kit.store, 1);
         let flight = &requested.flights[0];
-        let told = kit.loads.wait(flight, false, kit.loads.deadline(LONG));
+        let told = kit
+            .loads
+            .wait(flight, false, None, kit.loads.deadline(LONG));
         if let Some(told) = told {
             let closed = kind(&told) == Some(ErrorKind::Closed);
             assert!(closed || value(&told) == Some(11));

@@ -72,6 +72,8 @@ mod store_storage;
 #[cfg(larder_loom)]
 mod store_switch;
 #[cfg(larder_loom)]
+mod store_tags;
+#[cfg(larder_loom)]
 mod store_touch;
 #[cfg(larder_loom)]
 mod store_updates;

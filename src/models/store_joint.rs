@@ -25,6 +25,7 @@ fn look(data: &Data) -> (Vec<Part<u8, u8>>, u8, u8) {
             hash,
             key,
             seen,
+            had_value: true,
             content: None,
         });
         let [one, two] = [0, 1].map(|at: usize| values[at].copied().unwrap_or(0));

@@ -192,6 +192,7 @@ fn weight_of_a_joint() {
             hash,
             key,
             seen,
+            had_value: false,
             content: Some(data.0.weighed(&key, Some(value).into())),
         });
         let joint = Joint::new(parts.collect());

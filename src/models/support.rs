@@ -156,7 +156,7 @@ impl<V: crate::Value> Data<V> {
 
     /// Stores what one load brought of several keys.
     pub(super) fn install_group<const N: usize>(&self, load: u64, pairs: [(u8, V); N]) {
-        let group = pairs.map(|(key, value)| (self.hash(key), key, Some(value).into()));
+        let group = pairs.map(|(key, value)| (self.hash(key), key, Some(value).into(), None));
         let _ = self.0.install_group(load, group.into());
     }
 

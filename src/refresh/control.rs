@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::load::Promise;
 use crate::store::{Built, Joined, Joint};
 use crate::sync::{Arc, Mutex, Parker, fault};
+use crate::tags::Tags;
 
 /// An answer that comes later.
 pub(crate) type Reply<T> = Arc<Promise<Result<T, Error>>>;
@@ -24,6 +25,7 @@ pub(crate) struct Requests<K, V> {
     pub(crate) switch: Switch,
     pub(crate) reset: ResetTo,
     pub(crate) prune: Prune,
+    pub(crate) untag: Untag,
     pub(crate) refresh: Vec<Reply<()>>,
     /// Answered as soon as a turn begins, for who waits for the end of one.
     pub(crate) turn: Vec<Reply<()>>,
@@ -58,6 +60,14 @@ pub(crate) struct Prune {
     pub(crate) asked: Vec<Reply<u64>>,
 }
 
+/// The tags under which all is to be forgotten.
+#[derive(Default)]
+pub(crate) struct Untag {
+    /// For each that asks, its own.
+    pub(crate) tags: Vec<Tags>,
+    pub(crate) asked: Vec<Reply<u64>>,
+}
+
 impl<K, V> Default for Requests<K, V> {
     fn default() -> Self {
         Self {
@@ -66,6 +76,7 @@ impl<K, V> Default for Requests<K, V> {
             switch: Switch::default(),
             reset: ResetTo::default(),
             prune: Prune::default(),
+            untag: Untag::default(),
             refresh: Vec::new(),
             turn: Vec::new(),
             joints: Vec::new(),

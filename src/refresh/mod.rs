@@ -18,6 +18,7 @@ mod round;
 pub(crate) mod saves;
 mod schedule;
 mod stale;
+mod tags;
 mod validate;
 pub(crate) mod warm;
 mod whole;

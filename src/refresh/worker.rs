@@ -126,6 +126,8 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         self.reset(requests.reset);
         self.clear(requests.clear);
         self.switch(requests.switch);
+        // Before a dataset that was fetched earlier, over which it is laid then.
+        self.untag(requests.untag);
         if let Some((fetch, dataset)) = requests.dataset {
             self.end_dataset(fetch, dataset);
         }
@@ -273,6 +275,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         answer_all(requests.reset.asked, &closed());
         close_joints(requests.joints);
         answer_all(requests.prune.asked, &closed());
+        answer_all(requests.untag.asked, &closed());
         if fault::planted("stop_forgets_refresh") {
             return;
         }

@@ -36,6 +36,10 @@ impl<K: Eq, T> ByHash<K, T> {
         self.at(self.find(hash, key)?)
     }
 
+    pub(super) fn key_at(&self, place: Place) -> Option<&K> {
+        self.entries.get(&place).map(|(key, _)| key.key())
+    }
+
     pub(super) fn at(&self, place: Place) -> Option<&T> {
         self.entries.get(&place).map(|(_, item)| item)
     }

@@ -173,6 +173,14 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
         self.list.iter().map(|change| (change.hash, &change.key))
     }
 
+    /// The keys of all of them, and whether they have a value.
+    pub(super) fn of_keys(&self) -> impl Iterator<Item = (u64, &K, bool)> {
+        let said = |change: &'_ Change<K, V>| change.value.is_some();
+        self.list
+            .iter()
+            .map(move |change| (change.hash, &change.key, said(change)))
+    }
+
     /// What they do, and how often.
     pub(super) fn tally(&self) -> Tally {
         self.tally

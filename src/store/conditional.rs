@@ -5,10 +5,12 @@ use std::hash::BuildHasher;
 use super::budget::Purse;
 use super::overlay::Nudge;
 use super::seen::Seen;
+use super::tags::Tagging;
 use super::write::{mark, mark_but, nudge};
 use super::{Content, LiveLoad, Store, View, Write};
 use crate::clock::Deadline;
 use crate::sync::fault;
+use crate::tags::Tags;
 use crate::{Key, Value};
 
 /// Whether a load's result went in.
@@ -29,16 +31,6 @@ enum Unpaid {
     Removed,
     /// It is left alone, if it has none.
     Left,
-}
-
-/// Whether a value has a new time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Retimed {
-    Yes,
-    /// The key has no value.
-    Absent,
-    /// To be tried again once what is being made is published.
-    NotYet,
 }
 
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
@@ -118,7 +110,22 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         content: impl Into<Content<V>>,
         not_in: Option<u64>,
     ) -> Installed {
-        self.put_loaded(load, hash, key, content.into(), not_in, |view| {
+        self.install_tagged(load, hash, key, content, None, not_in)
+    }
+
+    /// The same with tags: if one of them was invalidated since the load began, it is not stored either.
+    pub(crate) fn install_tagged(
+        &self,
+        load: u64,
+        hash: u64,
+        key: K,
+        content: impl Into<Content<V>>,
+        tags: Option<&Tags>,
+        not_in: Option<u64>,
+    ) -> Installed {
+        let tagging = self.begin_tagging(hash, &key, tags);
+        let content = (content.into(), tagging);
+        self.put_loaded(load, hash, key, content, not_in, |view| {
             let folded = view.echo.as_ref().and_then(|echo| echo.last(hash));
             folded.unwrap_or(0)
         })
@@ -130,73 +137,8 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// The echo is not asked. It speaks for all keys of a hash, and one of them must not keep another.
     pub(crate) fn take_out(&self, load: u64, hash: u64, key: &K) -> bool {
         self.view().is_present(hash, key)
-            && self.put_loaded(load, hash, key.clone(), None.into(), None, |_| 0)
+            && self.put_loaded(load, hash, key.clone(), (None.into(), None), None, |_| 0)
                 == Installed::Stored
-    }
-
-    /// Has the value of a key expire at `expires`.
-    ///
-    /// It is the same write once more, with another time, so it keeps its number: a load that began before may still
-    /// bring a newer value, and what is stale remains so. Where much is about to be replaced it is not known whether that
-    /// goes, and over the new table it would come back: then this is to be tried again once that is published. Waits as
-    /// [`write_if_absent`](Self::write_if_absent) does.
-    pub(crate) fn retime(&self, hash: u64, key: &K, expires: Deadline) -> Retimed {
-        let mut is_early = false;
-        let nudge = self.inside_for(hash, |view| {
-            wait_sealed(view);
-            let (now, idle) = (self.times.clock.coarse(), self.times.idle);
-            loop {
-                let current = view.active.get(hash, key);
-                let seen = current.map(Write::identity);
-                let (value, number) = match current.or_else(|| view.under_active(hash, key)) {
-                    Some(write) => (write.value_at(now, idle)?, write.number()),
-                    // Its number is not known any more. It is less than that of any load that may be stored, and at
-                    // least the floor by which the table was made.
-                    None => (
-                        view.current.table.find_at(hash, key, now)?,
-                        view.current.floor,
-                    ),
-                };
-                if number < view.floor && !fault::planted("retimed_over_datasets") {
-                    return match fault::planted("retimed_in_vain") {
-                        true => Some(Nudge::None),
-                        false => {
-                            is_early = true;
-                            None
-                        }
-                    };
-                }
-                let weight = match current {
-                    Some(write) => write.content().weight.get(),
-                    None => view.weight(hash, key),
-                };
-                let mut purse = Purse::of(view);
-                purse.take_seen(view, current, hash, key);
-                if !purse.pay(weight) {
-                    // Somebody else has taken what it weighs, and is about to write the key.
-                    return Some(Nudge::None);
-                }
-                let content = Content::until(value.clone(), expires).weighing(weight);
-                let write = Write::new(number, content, self.times.moment());
-                mark(view, hash, key);
-                let active = &view.active;
-                let put = active.put_if(hash, key.clone(), write, &mut purse, |there| {
-                    there.map(Write::identity) == seen || fault::planted("retimed_over_writes")
-                });
-                if put {
-                    return Some(nudge(view, &purse));
-                }
-                // Somebody has written it meanwhile.
-            }
-        });
-        match nudge {
-            Some(nudge) => {
-                self.ring(nudge);
-                Retimed::Yes
-            }
-            None if is_early => Retimed::NotYet,
-            None => Retimed::Absent,
-        }
     }
 
     /// Changes the value of a key to what `change` makes of it; `None` leaves it. What comes first is `change`, with
@@ -243,7 +185,8 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             }
             let expires = held.deadline(hash, key).unwrap_or(Deadline::NEVER);
             let weight = held.weight(hash, key);
-            let mut changed = change(held.uncounted(hash, key), expires, weight)?;
+            let before = held.uncounted(hash, key);
+            let mut changed = change(before, expires, weight)?;
             // Outlives the gate.
             let mut refused = None;
             let nudge = self.inside_for(hash, |view| {
@@ -270,12 +213,26 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                         return Some(nudge(view, &purse));
                     }
                 }
+                let number = self.numbers.draw();
+                let keep_tags = || {
+                    if before.is_some() && changed.value.is_some() {
+                        let made_from = active.map(|it| it.number);
+                        self.keep_tags(view, (hash, key), number, made_from);
+                    }
+                };
+                let late = fault::planted("tags_kept_late");
+                if !late {
+                    keep_tags();
+                }
                 mark(view, hash, key);
-                let write = Write::new(self.numbers.draw(), changed.clone(), self.times.moment());
+                let write = Write::new(number, changed.clone(), self.times.moment());
                 let place = &view.active;
                 let put = place.put_if(hash, key.clone(), write, &mut purse, |there| {
                     there.map(Write::identity) == active || fault::planted("updates_over_writes")
                 });
+                if late {
+                    keep_tags();
+                }
                 put.then(|| nudge(view, &purse))
             });
             if let Some(nudge) = nudge {
@@ -291,7 +248,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         load: u64,
         hash: u64,
         key: K,
-        content: Content<V>,
+        (content, tagging): (Content<V>, Option<Tagging<K>>),
         not_in: Option<u64>,
         folded: impl FnOnce(&View<K, V>) -> u64,
     ) -> Installed {
@@ -312,7 +269,8 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             } else {
                 view.floor
             };
-            if load < below.max(folded(view)).max(floor) {
+            let overtaken = view.overtook(load, tagging.as_ref());
+            if overtaken || load < below.max(folded(view)).max(floor) {
                 return Err(Installed::Superseded);
             }
             let mut purse = Purse::of(view);
@@ -333,13 +291,17 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 }
             }
             mark_but(not_in, view, hash, &key);
+            let tagging = tagging.filter(|_| !is_refused);
             let write = Write::new(load, content, self.times.moment());
             let put = view.active.put_if(hash, key, write, &mut purse, |current| {
                 current.is_none_or(|current| current.number() <= load)
                     || fault::planted("load_ignores_numbers")
             });
-            put.then(|| nudge(view, &purse))
-                .ok_or(Installed::Superseded)
+            if !put {
+                return Err(Installed::Superseded);
+            }
+            view.active.say_tags(tagging, load);
+            Ok(nudge(view, &purse))
         });
         drop(refused);
         self.ring(pressed);

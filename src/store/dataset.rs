@@ -65,6 +65,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         let changes =
             Changes::none(&dataset, store.times.clock.coarse()).weighing(view.budget.is_some());
         let changes = changes.of_all(&overlays, floor, store.hasher().clone());
+        let laid_over = self.keys_to_tag(&changes, sealed.as_deref());
         let table = if changes.is_empty() {
             dataset
         } else {
@@ -94,6 +95,9 @@ impl<K: Key, V: Value> Folder<K, V> {
             };
             self.announce_and_publish(store, built, echo.clone(), view.floor);
         }
+        self.plan_tags_of_all(sealed.as_deref(), |hash, key| {
+            laid_over.find(hash, key).is_some() && table.deadline_of(hash, key).is_some()
+        });
         let built = Built { table, derived };
         self.note_everything();
         let epoch = self.announce_and_publish(store, built, echo, floor.max(view.floor));

@@ -44,6 +44,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         }
         let view = store.cell.load_full();
         let epoch = view.current.epoch + 1;
+        self.forget_tags();
         self.retired.generation(Arc::clone(&view.current));
         // A write that is swallowed here has ended the loads that began before it, and nothing remembers
         // its number. No matter: all those loads are below the floor.
@@ -73,6 +74,8 @@ impl<K: Key, V: Value> Folder<K, V> {
                 budget: store.fresh_budget(),
                 alive: store.alive.clone(),
                 joints: None,
+                // All those loads are below the floor.
+                tag_floors: None,
                 reads: store.reads.clone(),
             };
             self.replace(store, empty);

@@ -12,6 +12,7 @@ use super::retired::Retired;
 use super::settle::{excess, forget_interrupted, mark_all, settle_weight};
 use super::since::Since;
 use super::stale::Stale;
+use super::tags::{TagIndex, TagPlan};
 use super::tally::{LastFold, Tally};
 use super::unsaved::Noted;
 use super::view::{Generation, Sealed, View};
@@ -39,6 +40,10 @@ pub(crate) struct Folder<K, V> {
     /// When to look for what is idle.
     pub(super) idle_look: Option<Duration>,
     pub(super) noted: Option<Noted<K, V>>,
+    /// What in the table has tags.
+    pub(super) tags: TagIndex<K>,
+    /// What of that changes with the next publication.
+    pub(super) planned_tags: Option<TagPlan<K>>,
 }
 
 impl<K: Key, V: Value> Folder<K, V> {
@@ -52,6 +57,8 @@ impl<K: Key, V: Value> Folder<K, V> {
             new: None,
             idle_look: None,
             noted: None,
+            tags: TagIndex::new(),
+            planned_tags: None,
         }
     }
 
@@ -127,6 +134,7 @@ impl<K: Key, V: Value> Folder<K, V> {
         let echo = echo_after(store, &view, &sealed);
         self.settle_stale(store, &sealed);
         self.note(&changes);
+        self.plan_tags(&changes, &sealed);
         let table = changes.over(old, old, &store.times.clock, |key| store.hash(key));
         self.keep_since(&sealed);
         let derived = view.current.derived.clone();
@@ -267,6 +275,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             budget: view.budget.clone(),
             alive: store.alive.clone(),
             joints: None,
+            tag_floors: self.tag_floors_left(store, &view),
             reads: store.reads.clone(),
         };
         let next = Arc::clone(&published.current);
@@ -276,6 +285,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             store.settle_failures(&view, floor);
         }
         self.replace(store, published);
+        self.enter_tags(epoch);
         self.hand_over(&next);
         self.carry_touches(store, &view, &next);
         drop(view);

@@ -8,6 +8,7 @@ use super::overlay::Nudge;
 use super::write::{mark, nudge};
 use super::{Content, Store, View, Write};
 use crate::sync::fault;
+use crate::tags::Tags;
 use crate::{Key, Value};
 
 /// What has become of a group that one load brought.
@@ -28,10 +29,10 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     pub(crate) fn install_group(
         &self,
         load: u64,
-        group: Vec<(u64, K, Content<V>)>,
+        group: Vec<(u64, K, Content<V>, Option<Tags>)>,
     ) -> GroupInstalled {
         if fault::planted("load_group_in_pieces") {
-            for (hash, key, content) in group {
+            for (hash, key, content, _) in group {
                 let _ = self.install(load, hash, key, content, None);
             }
             return GroupInstalled::default();
@@ -39,31 +40,42 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         let mut done = GroupInstalled::default();
         // Outlive the gate: what is not stored is dropped outside.
         let (mut outdated, mut refused, mut unheld) = (Vec::new(), Vec::new(), Vec::new());
+        let mut unstored = Vec::new();
+        // Keys are cloned outside.
+        let tagging = group
+            .iter()
+            .map(|(hash, key, _, tags)| self.begin_tagging(*hash, key, tags.as_ref()));
+        let mut tagging = tagging.collect::<Vec<_>>();
         let nudge = self.inside(|view| {
             if !view.caching && !fault::planted("loads_while_off") {
-                outdated = group;
+                unstored = group;
                 return Nudge::None;
             }
             wait_sealed(view);
             let mut purse = Purse::of(view);
             let mut current = Vec::with_capacity(group.len());
-            for (hash, key, content) in group {
+            for ((hash, key, content, _), tagging) in group.into_iter().zip(tagging.drain(..)) {
                 // The weight that is taken has to be that of what was compared.
                 let seen = view.active.get(hash, &key);
-                if load < newest_known(view, seen, hash, &key) {
-                    outdated.push((hash, key, content));
+                let overtaken = view.overtook(load, tagging.as_ref());
+                if overtaken || load < newest_known(view, seen, hash, &key) {
+                    outdated.push((hash, key, content, tagging));
                     continue;
                 }
                 purse.take_seen(view, seen, hash, &key);
-                current.push((hash, key, content));
+                current.push((hash, key, content, tagging));
             }
             done.superseded = outdated.len();
-            let paid = purse.pay_all(current.iter().map(|(.., content)| content.weight.get()));
+            let paid = purse.pay_all(
+                current
+                    .iter()
+                    .map(|(_, _, content, _)| content.weight.get()),
+            );
             let mut pressed = match paid {
                 true => Nudge::None,
                 false => nudge(view, &purse),
             };
-            for (hash, key, mut content) in current {
+            for (hash, key, mut content, tagging) in current {
                 if !paid {
                     done.refused += 1;
                     refused.push(content.value.take());
@@ -80,7 +92,10 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                         || fault::planted("load_ignores_numbers")
                 });
                 match put {
-                    true => pressed = pressed.or(nudge(view, &purse)),
+                    true => {
+                        view.active.say_tags(tagging.filter(|_| paid), load);
+                        pressed = pressed.or(nudge(view, &purse));
+                    }
                     // Written between the look and this, by who has a higher number.
                     false => done.superseded += 1,
                 }

@@ -24,6 +24,8 @@ pub(crate) struct Part<K, V> {
     pub(crate) hash: u64,
     pub(crate) key: K,
     pub(crate) seen: Seen,
+    /// It had a value, the tags of which the new one has.
+    pub(crate) had_value: bool,
     /// None where the key is to stay as it is.
     pub(crate) content: Option<Content<V>>,
 }
@@ -248,7 +250,12 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             };
             mark(view, hash, &part.key);
             // Above that of all that may have been seen.
-            let write = Write::new(self.numbers.draw(), content, self.times.moment());
+            let number = self.numbers.draw();
+            if part.had_value && content.value.is_some() {
+                let seen = seen.write.map(|write| write.number);
+                self.keep_tags(view, (hash, &part.key), number, seen);
+            }
+            let write = Write::new(number, content, self.times.moment());
             let index = view.active.prepare(hash, part.key, write);
             links.push(Link { hash, index, seen });
         }

@@ -31,11 +31,13 @@ mod prune;
 mod reads;
 #[cfg(feature = "dump")]
 mod restore;
+mod retime;
 mod retired;
 mod seen;
 mod settle;
 mod since;
 mod stale;
+mod tags;
 mod take_out;
 mod tally;
 mod terms;
@@ -54,7 +56,7 @@ use self::liveness::Liveness;
 use self::number::Numbers;
 
 pub(crate) use self::budget::{Limits, Weigher};
-pub(crate) use self::conditional::{IfAbsent, Installed, Retimed};
+pub(crate) use self::conditional::{IfAbsent, Installed};
 pub(crate) use self::content::Content;
 pub(crate) use self::derived::{Built, Derivations, Made};
 pub(crate) use self::gate::inside as inside_a_write;
@@ -68,14 +70,16 @@ pub(crate) use self::overlay::{Overlay, Write};
 use self::reads::Reads;
 #[cfg(feature = "dump")]
 pub(crate) use self::restore::Restored;
+pub(crate) use self::retime::Retimed;
 pub(crate) use self::stale::Failed;
+pub(crate) use self::tags::TagFloors;
 pub(crate) use self::tally::LastFold;
 pub(crate) use self::terms::Terms;
 pub(crate) use self::unsaved::{Batch, Dirty, Unsaved};
 pub(crate) use self::view::{Found, Generation, View};
 
 use crate::clock::Clock;
-use crate::sync::{Arc, Cell, CellReader, Mutex, Parker, Place, Stopped};
+use crate::sync::{Arc, Cell, CellReader, Mutex, Parker, Place, Stopped, plain};
 use crate::table::Table;
 use crate::{Key, Value};
 
@@ -107,6 +111,8 @@ pub(crate) struct Store<K: Key, V: Value, S> {
     alive: Option<Arc<Liveness<K, V>>>,
     /// Counts what is read, where that is wanted.
     reads: Option<Arc<Reads>>,
+    /// Something was written with tags, or is about to be.
+    tagging: plain::Flag,
     /// What the folder has done last.
     last_fold: tally::Kept,
 }
@@ -177,6 +183,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             budget: budget.map(Arc::new),
             alive: alive.clone(),
             joints: None,
+            tag_floors: None,
             reads: reads.clone(),
         };
         Self {
@@ -190,6 +197,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             alive,
             limits,
             reads,
+            tagging: plain::Flag::new(false),
             last_fold: tally::Kept::new(None),
         }
     }

@@ -6,6 +6,7 @@ use std::borrow::Borrow;
 
 use super::Content;
 use super::budget::Purse;
+use super::tags::TagLog;
 use crate::clock::{Clock, Deadline, Idle, Tick};
 use crate::contain::drop_contained;
 use crate::ledger::Ledger;
@@ -132,6 +133,8 @@ impl<V> Drop for Write<V> {
 /// Writes by key. Never drained: sealed, folded and retired whole.
 pub(crate) struct Overlay<K, V> {
     writes: Ledger<K, Write<V>>,
+    /// What is said of their tags.
+    pub(super) tags: TagLog<K>,
     /// What those of its writes weigh that nobody has taken the weight of. Exact once the gates are sealed of all
     /// who may put or take.
     weight: AtomicU64,
@@ -171,6 +174,7 @@ impl<K: Eq, V> Overlay<K, V> {
     pub(crate) fn new(room: usize, expected: usize) -> Arc<Self> {
         Arc::new(Self {
             writes: Ledger::new(expected),
+            tags: TagLog::new(),
             weight: AtomicU64::new(0),
             room,
             begun: AtomicBool::new(false),

@@ -42,7 +42,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                     refused.push(content.value.take());
                     content = None.into();
                 }
-                nudge = nudge.or(self.put(view, hash, key, content, &mut purse));
+                nudge = nudge.or(self.put(view, hash, key, content, &mut purse).0);
             }
             let refused = refused.len();
             (nudge, Restored::All { refused })

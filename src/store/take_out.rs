@@ -166,6 +166,9 @@ impl<K: Key, V: Value> Folder<K, V> {
         } else {
             changes.over(&table, old, &store.times.clock, hash_of)
         };
+        self.plan_tags_of_all(sealed.as_deref(), |hash, key| {
+            table.deadline_of(hash, key).is_some()
+        });
         self.note_everything();
         // What was derived goes with the dataset that it was derived from.
         self.announce_and_publish(store, table.into(), echo, number.max(view.floor));

@@ -11,6 +11,7 @@ use super::joint::Placed;
 use super::liveness::Liveness;
 use super::overlay::{Overlay, Times, Write};
 use super::reads::Reads;
+use super::tags::TagFloors;
 use crate::sync::Arc;
 use crate::table::{NoHit, Table, Watch};
 
@@ -61,6 +62,8 @@ pub(crate) struct View<K, V> {
     pub(super) alive: Option<Arc<Liveness<K, V>>>,
     /// Joint writes that are being decided on, or were and are being put. See there what that asks of who writes.
     pub(super) joints: Option<Arc<Vec<Placed>>>,
+    /// Which tags were invalidated since a load under way began, if any were.
+    pub(crate) tag_floors: Option<Arc<TagFloors>>,
     /// Counts what is read, where that is wanted. Then all tables are counted.
     pub(super) reads: Option<Arc<Reads>>,
 }
@@ -95,6 +98,7 @@ impl<K, V> Clone for View<K, V> {
             budget: self.budget.clone(),
             alive: self.alive.clone(),
             joints: self.joints.clone(),
+            tag_floors: self.tag_floors.clone(),
             reads: self.reads.clone(),
         }
     }

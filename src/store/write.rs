@@ -6,6 +6,7 @@ use super::budget::Purse;
 use super::overlay::Nudge;
 use super::{Content, Store, View, Write};
 use crate::sync::fault;
+use crate::tags::Tags;
 use crate::{Key, Value};
 
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
@@ -16,7 +17,20 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         key: K,
         content: impl Into<Content<V>>,
     ) -> Result<(), Option<V>> {
+        self.write_tagged(hash, key, content, None)
+    }
+
+    /// The same, with tags.
+    #[inline]
+    pub(crate) fn write_tagged(
+        &self,
+        hash: u64,
+        key: K,
+        content: impl Into<Content<V>>,
+        tags: Option<&Tags>,
+    ) -> Result<(), Option<V>> {
         let mut content = content.into();
+        let tagging = self.begin_tagging(hash, &key, tags);
         let (nudge, refused) = self.inside_for(hash, |view| {
             if !view.caching && !fault::planted("writes_while_off") {
                 return (Nudge::None, Err(None));
@@ -28,7 +42,12 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 refused = Err(content.value.take());
                 content = None.into();
             }
-            (self.put(view, hash, key, content, &mut purse), refused)
+            let is_value = content.value.is_some();
+            let (nudge, number) = self.put(view, hash, key, content, &mut purse);
+            if is_value {
+                view.active.say_tags(tagging, number);
+            }
+            (nudge, refused)
         });
         self.ring(nudge);
         refused
@@ -61,7 +80,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                     refused.push(content.value.take());
                     content = None.into();
                 }
-                nudge = nudge.or(self.put(view, hash, key, content, &mut purse));
+                nudge = nudge.or(self.put(view, hash, key, content, &mut purse).0);
             }
             (nudge, written)
         });
@@ -69,7 +88,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         written
     }
 
-    /// Puts what the purse has paid for.
+    /// Puts what the purse has paid for. Also returns the number that it has in the end.
     pub(super) fn put(
         &self,
         view: &View<K, V>,
@@ -77,19 +96,23 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         key: K,
         content: Content<V>,
         purse: &mut Purse<'_>,
-    ) -> Nudge {
+    ) -> (Nudge, u64) {
         // Before the mark, as what that looks at was asked for and is there the sooner.
-        let write = Write::new(self.numbers.draw(), content, self.times.moment());
+        let mut number = self.numbers.draw();
+        let write = Write::new(number, content, self.times.moment());
         if !fault::planted("value_before_mark") {
             mark(view, hash, &key);
         }
         let again = fault::planted("value_before_mark").then(|| key.clone());
-        let draw = || self.numbers.draw();
+        let draw = || {
+            number = self.numbers.draw();
+            number
+        };
         view.active.put(hash, key, write, purse, draw);
         if let Some(key) = again {
             mark(view, hash, &key);
         }
-        nudge(view, purse)
+        (nudge(view, purse), number)
     }
 }
 

@@ -26,6 +26,8 @@ mod options;
 mod pairs;
 mod reloads;
 mod switch;
+mod tags;
+mod tags_race;
 mod validators;
 mod warmers;
 mod warmers_ended;

@@ -38,6 +38,9 @@ pub(crate) enum Op {
     ExpireAt(u8, u16),
     Persist(u8),
     Touch(u8),
+    /// Under the tags of this number.
+    SetWithTags(u8, u32, u8),
+    InvalidateTag(u8),
     SetIfAbsent(u8, u32),
     /// Adds to a value; what has none is left alone, or begins with this.
     Update(u8, u32, bool),
@@ -104,13 +107,28 @@ pub(crate) enum Said {
 impl Said {
     fn outcome(self) -> Outcome<u32> {
         match self {
-            Self::Value(value) => Outcome::Value(value),
-            Self::Expiring(value, ttl) => Outcome::Expiring(value, millis(ttl)),
+            Self::Value(value) => Outcome::Value(value).tagged(tags(tags_of(value))),
+            Self::Expiring(value, ttl) => {
+                Outcome::Expiring(value, millis(ttl)).tagged(tags(tags_of(value)))
+            }
             Self::Ignore(value) => Outcome::Ignore(value),
             Self::Absent => Outcome::Absent,
             Self::Error => Outcome::Failed("scripted".into()),
         }
     }
+}
+
+/// Two tags, each a bit.
+const TAGS: [&str; 2] = ["odd", "even"];
+
+/// Those under which a loader brings a value.
+fn tags_of(value: u32) -> u8 {
+    (value % 4) as u8
+}
+
+fn tags(bits: u8) -> Vec<&'static str> {
+    let is_one = |at: &usize| bits & (1 << at) != 0;
+    (0..2).filter(is_one).map(|at| TAGS[at]).collect()
 }
 
 fn millis(count: u16) -> Duration {
@@ -194,6 +212,8 @@ pub(crate) struct Machine<S: BuildHasher + Clone + Send + Sync + 'static> {
     expires: BTreeMap<u8, Duration>,
     /// What must be cached.
     cached: BTreeMap<u8, u32>,
+    /// The tags of what is cached, as bits.
+    tags: BTreeMap<u8, u8>,
     /// Why the last load failed, of what was neither loaded nor written since.
     failures: BTreeMap<u8, ErrorKind>,
     /// Until when, of what has failed to refresh since it was written.
@@ -346,6 +366,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             caching: true,
             expires: BTreeMap::new(),
             cached,
+            tags: BTreeMap::new(),
             failures: BTreeMap::new(),
             stale: BTreeMap::new(),
             list,
@@ -429,6 +450,34 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             Op::Touch(key) => {
                 let there = self.bucket.touch(key).unwrap();
                 self.retime(*key, there, self.ttl);
+            }
+            Op::SetWithTags(key, value, bits) => {
+                self.bucket.set_with_tags(*key, *value, tags(*bits));
+                self.change(*key, Some(*value));
+                self.tag(*key, *bits);
+            }
+            Op::InvalidateTag(at) => {
+                let under = |(_, bits): &(&u8, &u8)| **bits & (1 << at) != 0;
+                let under: Vec<u8> = self
+                    .tags
+                    .iter()
+                    .filter(under)
+                    .map(|(&key, _)| key)
+                    .collect();
+                let gone = self.bucket.invalidate_tag(TAGS[usize::from(*at)]).unwrap();
+                // What is dead and was not found so yet counts.
+                let dead = if self.traits.mortal {
+                    gone
+                } else {
+                    under.len()
+                };
+                assert!(
+                    gone >= under.len() && gone <= dead,
+                    "{op:?}: {gone}, not {under:?}"
+                );
+                for key in under {
+                    self.change(key, None);
+                }
             }
             Op::SetIfAbsent(key, value) => {
                 let expected = self.cached.get(key).copied().map_or(Ok(()), Err);
@@ -569,6 +618,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
     /// Everything is replaced, by nothing to begin with.
     fn forget_all(&mut self) {
         self.cached.clear();
+        self.tags.clear();
         self.expires.clear();
         self.failures.clear();
         self.stale.clear();
@@ -616,6 +666,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                     self.failures.remove(&key);
                 }
                 self.cached.remove(&key);
+                self.tags.remove(&key);
                 self.expires.remove(&key);
                 self.stale.remove(&key);
             }
@@ -629,6 +680,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             return;
         }
         self.cached.insert(key, value);
+        self.tags.remove(&key);
         self.failures.remove(&key);
         self.stale.remove(&key);
         match ttl {
@@ -637,6 +689,13 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         }
         if ttl == Some(Duration::ZERO) || self.is_dead(value) {
             self.change(key, None);
+        }
+    }
+
+    /// What was just written of a key, if it is there, has these tags.
+    fn tag(&mut self, key: u8, bits: u8) {
+        if self.cached.contains_key(&key) {
+            self.tags.insert(key, bits);
         }
     }
 
@@ -666,7 +725,12 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             match change {
                 Change::Keep => {}
                 Change::Remove => self.change(key, None),
-                Change::SetWithTtl(value, ttl) => self.change_for(key, value, Some(millis(ttl))),
+                // It keeps its tags.
+                Change::SetWithTtl(value, ttl) => {
+                    let bits = self.tags.get(&key).copied().unwrap_or(0);
+                    self.change_for(key, value, Some(millis(ttl)));
+                    self.tag(key, bits);
+                }
                 // It keeps its time.
                 Change::Set(value) if self.cached.contains_key(&key) && !self.is_dead(value) => {
                     self.cached.insert(key, value);
@@ -707,7 +771,9 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         if let Some(value) = value {
             let stale = self.stale.get(&key).copied();
             let failures = self.failures.clone();
+            let bits = self.tags.get(&key).copied().unwrap_or(0);
             self.change_for(key, value, ttl);
+            self.tag(key, bits);
             self.failures = failures;
             if let (Some(until), true) = (stale, self.cached.contains_key(&key)) {
                 self.stale.insert(key, until);
@@ -786,9 +852,13 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             {
                 self.fail(key);
             }
-            (Mood::Well, Said::Value(value)) => self.change(key, Some(value)),
+            (Mood::Well, Said::Value(value)) => {
+                self.change(key, Some(value));
+                self.tag(key, tags_of(value));
+            }
             (Mood::Well, Said::Expiring(value, ttl)) => {
                 self.change_for(key, value, Some(millis(ttl)));
+                self.tag(key, tags_of(value));
             }
             (Mood::Well, Said::Absent) => {
                 self.known.remove(&key);
@@ -943,8 +1013,14 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
             _ => drop(self.failures.remove(&key)),
         }
         match said {
-            Said::Value(value) => self.change(key, Some(value)),
-            Said::Expiring(value, ttl) => self.change_for(key, value, Some(millis(ttl))),
+            Said::Value(value) => {
+                self.change(key, Some(value));
+                self.tag(key, tags_of(value));
+            }
+            Said::Expiring(value, ttl) => {
+                self.change_for(key, value, Some(millis(ttl)));
+                self.tag(key, tags_of(value));
+            }
             _ => {}
         }
     }
@@ -984,9 +1060,13 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         }
         let failures = self.failures.clone();
         match (said, self.cached.get(&key)) {
-            (Said::Value(value), None) => self.change(key, Some(value)),
+            (Said::Value(value), None) => {
+                self.change(key, Some(value));
+                self.tag(key, tags_of(value));
+            }
             (Said::Expiring(value, ttl), None) => {
                 self.change_for(key, value, Some(millis(ttl)));
+                self.tag(key, tags_of(value));
             }
             // It is not in the source of this loader, of which the hook knows nothing; but it is taken for absent.
             (Said::Absent, None) => drop(self.known.remove(&key)),
