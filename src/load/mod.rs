@@ -18,6 +18,7 @@ mod late;
 mod own;
 mod promise;
 mod queue;
+mod reloads;
 mod request;
 mod runner;
 mod states;

@@ -2,7 +2,7 @@
 
 use super::Loads;
 use super::queue::Next;
-use super::request::Reloads;
+use super::reloads::Reloads;
 use super::runner::{self, Running};
 use super::sweep::Sweep;
 use crate::contain::{contained, drop_contained};
