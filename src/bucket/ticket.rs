@@ -39,7 +39,7 @@ impl<K: Key, V: Value> Ticket<K, V> {
     }
 
     /// As [`wait`](Self::wait), for a task, and with no limit: see [`Bucket::get_async`](super::Bucket::get_async).
-    /// `false` if the task is inside a loader that one of the loads waits for.
+    /// `false` if the task is inside a loader that one of the loads waits for, or has waited there for the wait limit.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
