@@ -310,8 +310,10 @@ impl<K: Key, V: Value> Folder<K, V> {
         }
         for (place, key) in self.tags.keys() {
             let is_sealed = sealed.is_some_and(|sealed| sealed.get(place.0, key).is_some());
-            if !is_sealed && !stays(place.0, key) {
-                plan.leave(place);
+            match stays(place.0, key) {
+                _ if is_sealed => {}
+                true => plan.stay(place),
+                false => plan.leave(place),
             }
         }
         self.planned_tags = Some(plan);

@@ -64,7 +64,7 @@ fn plain(number: u64) -> Value {
     }
 }
 
-const ACTS: [(&str, Act); 20] = [
+const ACTS: [(&str, Act); 22] = [
     ("peek", |b| drop(b.peek(&1))),
     ("reader", |b| drop(b.reader().get(&1).cloned())),
     ("get a hit", |b| drop(b.get(&1))),
@@ -94,6 +94,8 @@ const ACTS: [(&str, Act); 20] = [
     ("request_load", |b| drop(b.request_load([1, 1_000_008]))),
     ("publish", |b| drop(b.publish())),
     ("clear", |b| drop(b.clear())),
+    ("set_with_tags", |b| b.set_with_tags(1, plain(5), "a")),
+    ("invalidate_tag", |b| drop(b.invalidate_tag("a"))),
     ("refresh", |b| drop(b.refresh())),
     ("look around", |b| {
         drop((b.snapshot(), b.keys(), b.len(), b.stats(), b.epoch()));

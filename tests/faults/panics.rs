@@ -175,6 +175,7 @@ impl Scene {
         step(&|| answered(bucket.publish().err()));
         step(&|| bucket.set(self.key(1), self.value(11)));
         step(&|| self.update_two());
+        self.forget_two();
         step(&|| drop(bucket.set_if_absent(self.key(2), self.value(0))));
         step(&|| drop(bucket.set_if_absent(self.key(6), self.value(6))));
         step(&|| drop(bucket.peek(&self.key(1))));
@@ -235,6 +236,26 @@ impl Scene {
             after == before || after == (Some(40), None),
             "a part of a step is there",
         );
+    }
+
+    /// What is under a tag goes, wherever it is interrupted; at the latest when it is asked for again.
+    fn forget_two(&self) {
+        let bucket = &self.bucket;
+        let step = |step: &dyn Fn()| drop(catch_unwind(AssertUnwindSafe(step)));
+        step(&|| bucket.set_with_tags(self.key(7), self.value(7), "two"));
+        step(&|| drop(bucket.publish()));
+        step(&|| drop(bucket.update(&self.key(7), |value| value.cloned())));
+        step(&|| bucket.set_with_tags(self.key(8), self.value(8), "two"));
+        let kind = bucket.invalidate_tag("two").map_err(|error| error.kind());
+        let told = matches!(kind, Ok(_) | Err(ErrorKind::Panicked));
+        self.check(told, "who has invalidated a tag was not answered");
+        if kind.is_err() {
+            self.check(bucket.invalidate_tag("two").is_ok(), "a tag is stuck");
+        }
+        if self.fuse.has_gone_off() {
+            let is_there = |id| bucket.contains(&self.key(id));
+            self.check(!is_there(7) && !is_there(8), "a tag was lost");
+        }
     }
 
     /// Where the fuse has been put out, everything works.

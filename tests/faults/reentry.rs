@@ -30,7 +30,7 @@ fn meddling(threads: usize, meddle: fn(&Numbers)) -> Numbers {
 /// What the loader does, and what of the loaded key is to be seen afterwards.
 type Meddling = (&'static str, fn(&Numbers), Option<u64>);
 
-const MEDDLINGS: [Meddling; 17] = [
+const MEDDLINGS: [Meddling; 18] = [
     ("peek", |b| assert_eq!(b.peek(&1), None), Some(10)),
     ("get another", |b| assert_eq!(b.get(&2), Some(20)), Some(10)),
     (
@@ -68,6 +68,14 @@ const MEDDLINGS: [Meddling; 17] = [
     ),
     ("invalidate its own", |b| b.invalidate(&1), None),
     ("clear", |b| b.clear().unwrap(), None),
+    (
+        "invalidate its own by a tag",
+        |b| {
+            b.set_with_tags(1, 11, "own");
+            assert_eq!(b.invalidate_tag("own").unwrap(), 1);
+        },
+        None,
+    ),
     ("set another", |b| b.set_many([(2, 2), (3, 3)]), Some(10)),
     ("publish", |b| assert!(b.publish().is_ok()), Some(10)),
     (

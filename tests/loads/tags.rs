@@ -462,6 +462,8 @@ fn a_dataset_has_no_tags_and_what_is_laid_over_it_keeps_its_own() {
         assert_eq!(bucket.invalidate_tag("gone").unwrap(), 1);
         door.release();
         refresh.wait(PATIENCE).unwrap();
+        // What is made of a value of the dataset has no tags either.
+        assert_eq!(bucket.update(&0, |v| v.map(|v| v + 1)).unwrap(), Some(101));
         assert_eq!(cached(&bucket, 0..30), [0, 1, 2, 4, 5, 21]);
         assert_eq!(bucket.invalidate_tag("old").unwrap(), 0);
         assert_eq!(bucket.invalidate_tag("new").unwrap(), 2);
@@ -491,6 +493,38 @@ fn what_was_evicted_and_comes_back_is_as_it_comes() {
         bucket.publish().unwrap();
         assert_eq!(bucket.invalidate_tag("all").unwrap(), 1);
         assert_eq!(bucket.peek(&3), Some(30));
+    });
+}
+
+/// What is evicted while a dataset is fetched may be laid over it: with its tags, if it is.
+#[test]
+fn what_comes_back_with_a_dataset_has_its_tags() {
+    bounded(|| {
+        let door = Door::closed();
+        let at = door.clone();
+        let bucket = numbers()
+            .max_weight(1_000)
+            .when_full(WhenFull::Evict)
+            .load_all(move || {
+                at.pass();
+                Ok::<_, Broken>(vec![(1, 100)])
+            })
+            .build()
+            .unwrap();
+        let refresh = bucket.refresh();
+        door.await_waiting(1);
+        bucket.set_with_tags(7, 7, "new");
+        bucket.publish().unwrap();
+        assert_eq!(bucket.prune(0).unwrap(), 1);
+        for key in 20..23 {
+            bucket.set(key, key);
+            bucket.publish().unwrap();
+        }
+        door.release();
+        refresh.wait(PATIENCE).unwrap();
+        let is_back = bucket.contains(&7);
+        assert_eq!(bucket.invalidate_tag("new").unwrap(), usize::from(is_back));
+        assert_eq!(bucket.peek(&7), None);
     });
 }
 

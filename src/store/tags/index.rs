@@ -31,6 +31,8 @@ pub(in crate::store) struct Plan<K> {
     new: Vec<(Hashed<K>, Tagged)>,
     gone: Vec<Place>,
     leaving: Vec<Place>,
+    /// What stays, though it may have left before.
+    staying: Vec<Place>,
     /// What is new and has left already.
     passing: Vec<(Hashed<K>, Tagged)>,
 }
@@ -131,6 +133,9 @@ impl<K: Key> TagIndex<K> {
             left.remove(&place);
             self.remove(place);
         }
+        for place in plan.staying {
+            left.remove(&place);
+        }
         for place in plan.leaving {
             left.remove(&place);
             self.leaving.insert(place, epoch);
@@ -213,6 +218,7 @@ impl<K: Key> Plan<K> {
             new: Vec::new(),
             gone: Vec::new(),
             leaving: Vec::new(),
+            staying: Vec::new(),
             passing: Vec::new(),
         }
     }
@@ -247,6 +253,11 @@ impl<K: Key> Plan<K> {
     /// A key leaves the table by itself.
     pub(super) fn leave(&mut self, place: Place) {
         self.leaving.push(place);
+    }
+
+    /// A key is in the table that is published, as it was written before.
+    pub(super) fn stay(&mut self, place: Place) {
+        self.staying.push(place);
     }
 
     pub(super) fn leave_key(&mut self, index: &TagIndex<K>, hash: u64, key: &K) {
