@@ -23,6 +23,9 @@ pub(super) struct Changes<'a, K, V> {
     /// When they were last touched, in a bucket in which that matters.
     stamps: Vec<(u64, &'a K, Option<u64>)>,
     recency: Option<Recency>,
+    /// Which writes they are, in a bucket in which that matters.
+    numbers: Vec<(u64, &'a K, u64)>,
+    is_numbered: bool,
     now: Tick,
     tally: Tally,
 }
@@ -38,6 +41,8 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
             weighs: false,
             stamps: Vec::new(),
             recency: None,
+            numbers: Vec::new(),
+            is_numbered: false,
             now,
             tally: Tally::default(),
         }
@@ -51,6 +56,14 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
     /// The same in a bucket in which things are touched, or not.
     pub(super) fn touching(self, recency: Option<Recency>) -> Self {
         Self { recency, ..self }
+    }
+
+    /// The same in a bucket in which it matters which write an entry is of, or not.
+    pub(super) fn numbering(self, is_numbered: bool) -> Self {
+        Self {
+            is_numbered,
+            ..self
+        }
     }
 
     /// Those of an overlay that are not below `floor`.
@@ -106,6 +119,9 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
         }
         if self.weighs {
             self.weights.push((hash, key, write.content().weight.get()));
+        }
+        if self.is_numbered {
+            self.numbers.push((hash, key, write.number()));
         }
         let idle = match &self.recency {
             Some(Recency::Time(_, idle)) => Some(*idle),
@@ -176,9 +192,13 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
     ) -> Table<K, V> {
         let patched = table.patched(self.list, &hash);
         let weights = self.weights.into_iter();
-        patched
+        let made = patched
             .timed_as(timed, self.deadlines.into_iter(), clock, &hash)
             .weighed_as(timed, weights, &hash)
-            .touched_as(timed, self.stamps.into_iter(), self.recency, &hash)
+            .touched_as(timed, self.stamps.into_iter(), self.recency, &hash);
+        match self.is_numbered {
+            true => made.written_as(timed, self.numbers.into_iter(), &hash),
+            false => made,
+        }
     }
 }

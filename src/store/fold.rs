@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::changes::Changes;
 use super::derived::Built;
 use super::echo::Echo;
+use super::evict::{Uses, excess};
 use super::gate::Gate;
 use super::overlay::Overlay;
 use super::retired::Retired;
-use super::settle::{excess, forget_interrupted, mark_all, settle_weight};
+use super::settle::{forget_interrupted, mark_all, settle_weight};
 use super::since::Since;
 use super::stale::Stale;
 use super::tally::{LastFold, Tally};
@@ -30,6 +31,8 @@ pub(crate) struct Folder<K, V> {
     pub(super) tally: Tally,
     /// So many keys are to go with the next fold, expired or evicted.
     pub(super) prunes: usize,
+    /// How often keys are used, where that decides which go.
+    pub(super) uses: Option<Uses>,
     /// When to look for what is idle.
     pub(super) idle_look: Option<Duration>,
     pub(super) noted: Option<Noted<K, V>>,
@@ -43,6 +46,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             stale: None,
             tally: Tally::default(),
             prunes: 0,
+            uses: None,
             idle_look: None,
             noted: None,
         }
@@ -83,9 +87,11 @@ impl<K: Key, V: Value> Folder<K, V> {
         let weighs = view.budget.is_some();
         let recency = store.recency(view.current.epoch + 1);
         let changes = Changes::none(old, now).weighing(weighs).touching(recency);
+        let changes = changes.numbering(store.numbers_entries());
         let mut changes = changes.of(&sealed, 0);
         changes.expire(old, &sealed, |key| store.hash(key));
-        changes.evict(self.victims(&view, now), |key| store.hash(key));
+        self.count_uses(store, &view, Some(&sealed));
+        changes.evict(self.victims(store, &view, now), |key| store.hash(key));
         let tally = changes.tally();
         if changes.is_empty() {
             // Only conditional writes that changed nothing, or none at all.

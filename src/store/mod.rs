@@ -14,6 +14,7 @@ mod derived;
 mod echo;
 mod empty;
 mod enter;
+mod evict;
 mod failures;
 pub(crate) mod fold;
 mod gate;
@@ -35,6 +36,7 @@ mod retired;
 mod seen;
 mod settle;
 mod since;
+mod sketch;
 mod stale;
 mod take_out;
 mod tally;
@@ -57,6 +59,7 @@ pub(crate) use self::budget::{Limits, Weigher};
 pub(crate) use self::conditional::{IfAbsent, Installed, Retimed};
 pub(crate) use self::content::Content;
 pub(crate) use self::derived::{Built, Derivations, Made};
+pub(crate) use self::evict::Policy;
 pub(crate) use self::gate::inside as inside_a_write;
 pub(crate) use self::joint::{Joined, Joint, Part};
 use self::limit::recency;
@@ -142,6 +145,11 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         let table = match recency {
             None => table,
             recency => table.touched_now(recency),
+        };
+        let evicts = limits.as_ref().and_then(|limits| limits.evicts);
+        let table = match evicts {
+            Some(Policy::LastWrite) => table.written_at(0),
+            _ => table,
         };
         let table = match &alive {
             Some(_) => table.guarded(),

@@ -84,6 +84,7 @@ where
             timed: None,
             weighed: None,
             touched: None,
+            written: None,
             watch: Watch::Nothing,
         };
     }
@@ -100,6 +101,7 @@ where
         timed: None,
         weighed: None,
         touched: None,
+        written: None,
         watch: Watch::Nothing,
     }
 }

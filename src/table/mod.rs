@@ -23,7 +23,6 @@ mod list;
 mod pages;
 mod patch;
 mod place;
-mod prune;
 mod shape;
 mod spills;
 mod stamp;
@@ -31,7 +30,9 @@ mod stamp;
 mod tests;
 mod timed;
 mod touched;
+mod victims;
 mod weighed;
+mod written;
 
 use std::borrow::Borrow;
 
@@ -43,7 +44,9 @@ pub(crate) use crate::table::stamp::Stamp;
 use crate::table::timed::Timed;
 pub(crate) use crate::table::touched::Recency;
 use crate::table::touched::Touched;
+pub(crate) use crate::table::victims::{First, Much};
 use crate::table::weighed::Weighed;
+use crate::table::written::Written;
 
 #[cfg_attr(
     not(feature = "dump"),
@@ -102,6 +105,8 @@ pub(crate) struct Table<K, V> {
     weighed: Option<Box<Weighed>>,
     /// When its entries were last touched, if that matters.
     touched: Option<Box<Touched>>,
+    /// Which writes its entries are of, if that matters.
+    written: Option<Box<Written>>,
     /// What a read has to look at besides: one look, where that is nothing.
     watch: Watch,
 }
@@ -138,6 +143,7 @@ impl<K, V> Table<K, V> {
             timed: None,
             weighed: None,
             touched: None,
+            written: None,
             watch: Watch::Nothing,
         }
     }

@@ -60,6 +60,7 @@ where
         timed: None,
         weighed: None,
         touched: None,
+        written: None,
         watch: Watch::Nothing,
     };
     let placed = patched.first.entries().len();
