@@ -93,17 +93,19 @@ impl<K: Key, V: Value> Folder<K, V> {
             counted: None,
         });
         let (epoch, now) = (view.current.epoch, store.times.clock.coarse());
-        let before = match uses.counted {
-            // By a fold that came to nothing, or not to its end.
-            Some((counted, _)) if counted == epoch => return,
-            counted => counted.map_or(Tick::default(), |(_, then)| then),
+        let (counted, before) = match uses.counted {
+            Some((counted, then)) => (counted == epoch, then),
+            None => (false, Tick::default()),
         };
         uses.counted = Some((epoch, now));
         let table = &view.current.table;
         let written = sealed.map_or(0, |sealed| sealed.keys());
         uses.sketch.make_room(table.len() + written);
-        for key in table.touched_after(before) {
-            uses.sketch.add(store.hash(key));
+        // Not once more, of a fold that could evict nothing, or did not come to its end.
+        if !counted {
+            for key in table.touched_after(before) {
+                uses.sketch.add(store.hash(key));
+            }
         }
         if let Some(sealed) = sealed {
             sealed.for_each(|hash, key, write| {

@@ -90,7 +90,10 @@ impl<K: Key, V: Value> Folder<K, V> {
         let changes = changes.numbering(store.numbers_entries());
         let mut changes = changes.of(&sealed, 0);
         changes.expire(old, &sealed, |key| store.hash(key));
-        self.count_uses(store, &view, Some(&sealed));
+        // With nothing to be done the table stays, and what is read in it is counted later.
+        if !changes.is_empty() || self.prunes > 0 || excess(&view) > 0 {
+            self.count_uses(store, &view, Some(&sealed));
+        }
         changes.evict(self.victims(store, &view, now), |key| store.hash(key));
         let tally = changes.tally();
         if changes.is_empty() {
