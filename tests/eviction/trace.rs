@@ -1,5 +1,5 @@
 //! Hit ratios on a trace of a database's accesses to its disks, against an LRU that is exact. What the trace is, and where it
-//! is from: `oltp.md`.
+//! is from: `oltp.md`. The whole of it: `benches/hit_ratios.rs`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;

@@ -18,6 +18,7 @@ const LEFT: usize = 21;
 #[derive(Clone, Debug)]
 enum Op {
     Set(u8, u32),
+    SetIfAbsent(u8, u32),
     Fetch(u8, u32),
     Peek(u8),
     Invalidate(u8),
@@ -76,6 +77,16 @@ impl Machine {
             Op::Set(key, value) => {
                 self.bucket.set(key, value);
                 self.write(key, value);
+            }
+            Op::SetIfAbsent(key, value) => {
+                let set = self.bucket.set_if_absent(key, value);
+                match self.cached.get(&key) {
+                    Some(there) => assert_eq!(set, Err(there.value), "{op:?}"),
+                    None => {
+                        assert_eq!(set, Ok(()), "{op:?}");
+                        self.write(key, value);
+                    }
+                }
             }
             Op::Fetch(key, value) => {
                 let load = |_: &u8| Ok::<_, Infallible>(value);
@@ -221,6 +232,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => (key(), any::<u32>()).prop_map(|(key, value)| Op::Set(key, value)),
         6 => (key(), any::<u32>()).prop_map(|(key, value)| Op::Fetch(key, value)),
+        2 => (key(), any::<u32>()).prop_map(|(key, value)| Op::SetIfAbsent(key, value)),
         12 => key().prop_map(Op::Peek),
         1 => key().prop_map(Op::Invalidate),
         3 => Just(Op::Publish),
