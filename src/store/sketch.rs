@@ -75,7 +75,7 @@ impl Sketch {
     pub(super) fn age(&mut self) {
         while self.uses >= USES * KEYS * self.blocks.len() {
             for word in self.blocks.iter_mut().flatten() {
-                *word = *word >> 1 & HALVED;
+                *word = (*word >> 1) & HALVED;
             }
             self.uses /= 2;
         }
@@ -84,7 +84,7 @@ impl Sketch {
     /// The block of a hash, and its counter in each row: the word, and by how much it is to be shifted.
     fn place(&self, hash: u64) -> (usize, [(usize, u32); 4]) {
         let spread = spread(hash);
-        let at = (u128::from(spread) * self.blocks.len() as u128 >> 64) as usize;
+        let at = ((u128::from(spread) * self.blocks.len() as u128) >> 64) as usize;
         // From below the bits that choose the block, in all but huge ones.
         let counters = std::array::from_fn(|row| {
             let counter = (spread >> (20 + 5 * row)) as usize % 32;
