@@ -11,7 +11,7 @@ use std::hint::black_box;
 use ahash::RandomState;
 use std::time::Duration;
 
-use larder::{Bucket, Reader, Snapshot, WhenFull};
+use larder::{Bucket, EvictBy, Reader, Snapshot, WhenFull};
 
 mod common;
 use common::{key, value};
@@ -57,6 +57,15 @@ cases! {
     }
     case_reader_touched(reader: &mut Reader<u64, u64, RandomState>, keys: &[u64]) {
         total(keys, |key| reader.get(key).copied())
+    }
+    case_reader_by_frequency(reader: &mut Reader<u64, u64, RandomState>, keys: &[u64]) {
+        total(keys, |key| reader.get(key).copied())
+    }
+    case_reader_by_last_write(reader: &mut Reader<u64, u64, RandomState>, keys: &[u64]) {
+        total(keys, |key| reader.get(key).copied())
+    }
+    case_peek_by_last_write(bucket: &Numbers, keys: &[u64]) {
+        total(keys, |key| bucket.peek(key))
     }
     case_reader_counted(reader: &mut Reader<u64, u64, RandomState>, keys: &[u64]) {
         total(keys, |key| reader.get(key).copied())
@@ -147,14 +156,31 @@ fn main() {
     timed.set_many(pairs());
     timed.publish().expect("the bucket is open");
     check(case_reader_timed(&mut timed.reader(), &there), sum);
-    let evicting = Numbers::builder("evicting")
-        .hasher(hasher())
-        .max_weight(2 * ENTRIES)
-        .when_full(WhenFull::Evict);
-    let evicting = evicting.build().expect("the options are valid");
-    evicting.set_many(pairs());
-    evicting.publish().expect("the bucket is open");
-    check(case_reader_touched(&mut evicting.reader(), &there), sum);
+    let evicting = |policy| {
+        let evicting = Numbers::builder("evicting")
+            .hasher(hasher())
+            .max_weight(2 * ENTRIES)
+            .when_full(WhenFull::Evict)
+            .evict_by(policy);
+        let evicting = evicting.build().expect("the options are valid");
+        evicting.set_many(pairs());
+        evicting.publish().expect("the bucket is open");
+        evicting
+    };
+    let by_touch = evicting(EvictBy::LastTouch);
+    check(case_reader_touched(&mut by_touch.reader(), &there), sum);
+    let by_frequency = evicting(EvictBy::Frequency);
+    check(
+        case_reader_by_frequency(&mut by_frequency.reader(), &there),
+        sum,
+    );
+    let by_write = evicting(EvictBy::LastWrite);
+    check(
+        case_reader_by_last_write(&mut by_write.reader(), &there),
+        sum,
+    );
+    assert!(by_write.contains(&there[0]));
+    check(case_peek_by_last_write(&by_write, &there), sum);
     let counted = Numbers::builder("counted").hasher(hasher());
     let counted = counted.count_reads(true).build();
     let counted = counted.expect("the options are valid");

@@ -51,7 +51,7 @@
 //! | forget all values that belong to something | [`Outcome::tagged`], [`Bucket::set_with_tags`], [`Bucket::invalidate_tag`]: a [`Tag`] |
 //! | follow a source that changes as a whole | [`Bucket::reset`]: a [`Reset`]; [`Builder::on_reset`], [`Bucket::version`] |
 //! | have values expire | [`Builder::ttl`], [`Builder::time_to_idle`], [`Bucket::set_with_ttl`], [`Bucket::expire_in`], [`Bucket::ttl`]: a [`Ttl`] |
-//! | limit what is held | [`Builder::max_weight`], [`Builder::weigher`], [`Builder::when_full`]: [`WhenFull`]; [`Bucket::weight`] |
+//! | limit what is held | [`Builder::max_weight`], [`Builder::weigher`], [`Builder::when_full`]: [`WhenFull`]; [`Builder::evict_by`]: [`EvictBy`]; [`Bucket::weight`], [`Bucket::prune`] |
 //! | hold values that stand for something that dies | [`Builder::alive`], [`Bucket::notify_dead`] |
 //! | begin with something, or with what was there | [`Builder::init`]: [`Init`]; [`dump`](Builder#method.dump); [`Builder::storage`]: a [`Storage`](storage::Storage) |
 //! | save and restore | [`write_dump`](Bucket#method.write_dump), [`read_dump`](Bucket#method.read_dump) |
@@ -111,7 +111,7 @@ pub use bucket::{
     RefreshTicket, Snapshot, Step, Ticket, Ttl, Warm, WarmTicket,
 };
 pub use clock::{Clock, ManualClock};
-pub use config::{Options, WhenFull};
+pub use config::{EvictBy, Options, WhenFull};
 #[cfg(feature = "dump")]
 pub use dump::{DumpError, DumpErrorKind, DumpReport};
 pub use error::{BoxError, BuildError, Error, ErrorKind};

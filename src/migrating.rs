@@ -218,7 +218,7 @@
 //! | `take`, `del`, `clear` | [`Bucket::take`], [`Bucket::invalidate`], [`Bucket::clear`] | our `reset` is another thing |
 //! | `expire`, `expire_at`, `persist`, `refresh`, `ttl` | [`Bucket::expire_in`], [`Bucket::expire_at`], [`Bucket::persist`], [`Bucket::touch`], [`Bucket::ttl`] | [`Ttl`] tells "for ever" from "not there"; no `touch` of theirs |
 //! | `size`, `keys`, `empty?` | [`Bucket::len`], [`Bucket::keys`], [`Bucket::is_empty`] | never what has expired |
-//! | `limit`, `prune(n)` | [`Builder::max_weight`], [`WhenFull::Evict`], [`Bucket::prune`] | exact, by last read or write; to just `n`, without `reclaim`; refused where nothing is noted of reads |
+//! | `limit`, `prune(n)` | [`Builder::max_weight`], [`WhenFull::Evict`], [`Bucket::prune`] | exact; by last write, as Cachex, with [`Builder::evict_by`], else by last read or write, or by frequency; to just `n`, without `reclaim` |
 //! | `save`, `restore`, `export`, `import` | [`dump`](Builder#method.dump), [`write_dump`](Bucket#method.write_dump), [`read_dump`](Bucket#method.read_dump), [`Snapshot::iter`], [`Bucket::set_many`] | a dump is read whole or not at all, when the bucket is built or into one that runs |
 //! | `warmers: [warmer(...)]`, `execute/1`, `interval` | [`Builder::warmer`]: a [`Warm`], [`Warmer`], [`Warm::every`] | any number, by name; pairs are merged, as there, but never over what was written during the run |
 //! | `required: true`, the default there | [`Warm::required`] | to be said; with a [limit](Builder::warm_limit); a failure later never ends the timer |

@@ -64,6 +64,7 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `max_weight` | none: everything is kept |
 /// | `weigher` | each entry weighs 1 |
 /// | `when_full` | new values are refused |
+/// | `evict_by` | the last touch, where others go |
 /// | `time_to_idle` | none: what is not read stays |
 /// | `max_stale` | none: old values are served for ever |
 /// | `exists_absent_for` | none: the hook is asked again |

@@ -84,7 +84,8 @@ pub struct EntryInfo {
     /// For how long it was not touched, in a bucket with a [`time_to_idle`](super::Builder::time_to_idle); by up to a
     /// sixteenth of that too long, as not every touch is noted.
     pub untouched: Option<Duration>,
-    /// Over how many snapshots it was not touched, in a bucket that evicts what was not: 0 if it was since the last one.
+    /// Over how many snapshots it was not touched, in a bucket that [evicts](crate::EvictBy) by the last touch or by
+    /// frequency: 0 if it was since the last one.
     pub untouched_snapshots: Option<u64>,
     /// It is in the snapshot as it is, and not in the overlay.
     pub is_folded: bool,
@@ -164,8 +165,8 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
         let untouched = held.touched.filter(|_| idle);
         let untouched = untouched.map(|last| now.saturating_sub(Duration::from_nanos(last)));
         // What is in the overlay counts as touched by the fold that takes it in.
-        let evicts = !idle && store.evicts();
-        let untouched_snapshots = evicts.then(|| match held.touched {
+        let by_snapshots = !idle && store.notes_periods();
+        let untouched_snapshots = by_snapshots.then(|| match held.touched {
             Some(last) => (view.current.epoch + 1).saturating_sub(last),
             None => 0,
         });

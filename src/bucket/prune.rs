@@ -8,9 +8,9 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     /// Brings the bucket down to `most` keys, now. Returns how many were evicted for that; they count in
     /// [`Stats::evicted`](crate::Stats::evicted) as well.
     ///
-    /// What has expired goes first, and is not among them. Then those go that were not read or written for the longest
-    /// time, as far as that is known: in a bucket that [evicts](crate::WhenFull::Evict) by snapshots, in one with a
-    /// [`time_to_idle`](super::Builder::time_to_idle) by the time. Where there are no more than `most` keys nothing
+    /// What has expired goes first, and is not among them. Then those go that a bucket that
+    /// [evicts](crate::WhenFull::Evict) would evict [first](super::Builder::evict_by); in one that does not, but has a
+    /// [`time_to_idle`](super::Builder::time_to_idle), those that were not read or written for the longest time. Where there are no more than `most` keys nothing
     /// happens, but a fold. What others write meanwhile stays, so there may be more keys again when this returns.
     ///
     /// For readers it is as if those keys had been invalidated. It sets no limit: that is
@@ -37,7 +37,7 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     ///
     /// # Errors
     ///
-    /// `Refused` in a bucket that notes of nothing when it was touched, being built without both of these: there it
+    /// `Refused` in a bucket that knows of nothing that is to go first, being built without both of these: there it
     /// would be chance what goes. See [`invalidate_if`](Self::invalidate_if) to choose by something else. Otherwise as
     /// [`clear`](Self::clear), and `Panicked` as [`publish`](Self::publish).
     ///
@@ -45,8 +45,8 @@ impl<K: Key, V: Value, S: HashBuilder> Bucket<K, V, S> {
     ///
     /// Waits for two folds, which copy the table.
     pub fn prune(&self, most: usize) -> Result<usize, Error> {
-        if !self.core.store.notes_touches() {
-            let why = "it is not known what was touched when: see `when_full` and `time_to_idle`";
+        if !self.core.store.knows_what_goes() {
+            let why = "it is not known what is to go first: see `when_full` and `time_to_idle`";
             return Err(Error::new(ErrorKind::Refused, why));
         }
         let evicted = self.ask_refresher(|requests| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Config, WhenFull};
+use super::{Config, EvictBy, WhenFull};
 
 /// One table of the options that have layers: those that always have a value, and those that may have none.
 macro_rules! options {
@@ -99,6 +99,8 @@ options! {
         max_weight: u64,
         /// See [`Builder::when_full`](crate::Builder::when_full).
         when_full: WhenFull,
+        /// See [`Builder::evict_by`](crate::Builder::evict_by).
+        evict_by: EvictBy,
         /// See [`Builder::max_stale`](crate::Builder::max_stale).
         max_stale: Duration,
         /// See [`Builder::exists_absent_for`](crate::Builder::exists_absent_for).

@@ -21,7 +21,7 @@ fn stocked<const N: usize>(
     pairs: [(u8, u8); N],
     alive: Option<Check<u8, u8>>,
 ) -> (Arc<Data>, Folder<u8, u8>) {
-    let limits = Limits::new(LIMIT, Some(Box::new(|_, &value| u64::from(value))), false);
+    let limits = Limits::new(LIMIT, Some(Box::new(|_, &value| u64::from(value))), None);
     let terms = Terms {
         alive,
         limits: Some(limits),

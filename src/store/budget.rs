@@ -2,6 +2,7 @@
 
 use crossbeam_utils::CachePadded;
 
+use super::evict::Policy;
 use super::overlay::{Overlay, Write};
 use super::{SHARE, View};
 use crate::clock::Clock;
@@ -20,14 +21,14 @@ pub(crate) type Weigher<K, V> = Box<dyn Fn(&K, &V) -> u64 + Send + Sync>;
 pub(crate) struct Limits<K, V> {
     pub(crate) limit: u64,
     pub(crate) weigher: Option<Weigher<K, V>>,
-    /// Whether others go to make room, or else what is new is refused.
-    pub(crate) evicts: bool,
+    /// Which others go to make room, or else what is new is refused.
+    pub(crate) evicts: Option<Policy>,
     /// Whether anybody was told that it is full, since it last was not.
     pub(super) told: AtomicBool,
 }
 
 impl<K, V> Limits<K, V> {
-    pub(crate) fn new(limit: u64, weigher: Option<Weigher<K, V>>, evicts: bool) -> Self {
+    pub(crate) fn new(limit: u64, weigher: Option<Weigher<K, V>>, evicts: Option<Policy>) -> Self {
         Self {
             limit,
             weigher,
@@ -93,10 +94,8 @@ impl<K, V> Limits<K, V> {
         let fitted = table.patched(gone, &hash_of);
         let none = std::iter::empty();
         let fitted = fitted.timed_as(&table, none, clock, &hash_of);
-        (
-            fitted.weighed_as(&table, std::iter::empty(), hash_of),
-            count,
-        )
+        let fitted = fitted.weighed_as(&table, std::iter::empty(), &hash_of);
+        (fitted.numbered_as(&table, hash_of), count)
     }
 }
 
@@ -122,7 +121,7 @@ impl Budget {
         let limit = limits.limit;
         // As a share of the limit a fold makes room for what is written until the next: then its copying is shared
         // by as many writes as elsewhere. Half of that is left when it begins, and nobody is refused meanwhile.
-        let evict = limits.evicts.then(|| Evict {
+        let evict = limits.evicts.map(|_| Evict {
             from: limit - limit / (2 * SHARE as u64),
             to: limit - (limit / SHARE as u64).max(1),
         });

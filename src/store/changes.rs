@@ -33,6 +33,9 @@ pub(super) struct Changes<'a, K, V> {
     stamps: Vec<(u64, &'a K, Option<u64>)>,
     recency: Option<Recency>,
     new: New,
+    /// Which writes they are, in a bucket in which that matters.
+    numbers: Vec<(u64, &'a K, u64)>,
+    is_numbered: bool,
     now: Tick,
     tally: Tally,
 }
@@ -49,6 +52,8 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
             stamps: Vec::new(),
             recency: None,
             new: New::Among,
+            numbers: Vec::new(),
+            is_numbered: false,
             now,
             tally: Tally::default(),
         }
@@ -67,6 +72,14 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
     /// The same with new keys there.
     pub(super) fn putting(self, new: New) -> Self {
         Self { new, ..self }
+    }
+
+    /// The same in a bucket in which it matters which write an entry is of, or not.
+    pub(super) fn numbering(self, is_numbered: bool) -> Self {
+        Self {
+            is_numbered,
+            ..self
+        }
     }
 
     /// Those of an overlay that are not below `floor`.
@@ -122,6 +135,9 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
         }
         if self.weighs {
             self.weights.push((hash, key, write.content().weight.get()));
+        }
+        if self.is_numbered {
+            self.numbers.push((hash, key, write.number()));
         }
         let idle = match &self.recency {
             Some(Recency::Time(_, idle)) => Some(*idle),
@@ -203,8 +219,13 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
             New::Beside => table.extended(self.list, &hash),
         };
         let weights = self.weights.into_iter();
-        laid.timed_as(timed, self.deadlines.into_iter(), clock, &hash)
+        let made = laid
+            .timed_as(timed, self.deadlines.into_iter(), clock, &hash)
             .weighed_as(timed, weights, &hash)
-            .touched_as(timed, self.stamps.into_iter(), self.recency, &hash)
+            .touched_as(timed, self.stamps.into_iter(), self.recency, &hash);
+        match self.is_numbered {
+            true => made.written_as(timed, self.numbers.into_iter(), &hash),
+            false => made,
+        }
     }
 }

@@ -60,10 +60,16 @@ impl<K: Key, V: Value> Folder<K, V> {
             self.keep_since(sealed);
             self.tally.note_all(sealed);
         }
+        self.count_uses(store, &view, sealed.as_deref());
+        let dataset = match store.numbers_entries() {
+            true => dataset.written_at(floor),
+            false => dataset,
+        };
         let since = self.since.as_ref();
         let overlays = since.map_or(Vec::new(), |since| since.overlays().to_vec());
         let changes =
             Changes::none(&dataset, store.times.clock.coarse()).weighing(view.budget.is_some());
+        let changes = changes.numbering(store.numbers_entries());
         let changes = changes.of_all(&overlays, floor, store.hasher().clone());
         let laid_over = self.keys_to_tag(&changes, sealed.as_deref());
         let table = if changes.is_empty() {

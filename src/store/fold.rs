@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::changes::{Changes, New};
 use super::derived::Built;
 use super::echo::Echo;
+use super::evict::{Uses, excess};
 use super::gate::Gate;
 use super::overlay::Overlay;
 use super::retired::Retired;
-use super::settle::{excess, forget_interrupted, mark_all, settle_weight};
+use super::settle::{forget_interrupted, mark_all, settle_weight};
 use super::since::Since;
 use super::stale::Stale;
 use super::tags::{TagIndex, TagPlan};
@@ -37,6 +38,8 @@ pub(crate) struct Folder<K, V> {
     pub(super) prunes: usize,
     /// Where the next fold puts new keys, if that is not for the size of the table to say.
     pub(super) new: Option<New>,
+    /// How often keys are used, where that decides which go.
+    pub(super) uses: Option<Uses>,
     /// When to look for what is idle.
     pub(super) idle_look: Option<Duration>,
     pub(super) noted: Option<Noted<K, V>>,
@@ -55,6 +58,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             tally: Tally::default(),
             prunes: 0,
             new: None,
+            uses: None,
             idle_look: None,
             noted: None,
             tags: TagIndex::new(),
@@ -114,9 +118,14 @@ impl<K: Key, V: Value> Folder<K, V> {
         let weighs = view.budget.is_some();
         let recency = store.recency(view.current.epoch + 1);
         let changes = Changes::none(old, now).weighing(weighs).touching(recency);
+        let changes = changes.numbering(store.numbers_entries());
         let mut changes = changes.putting(new).of(&sealed, 0);
         changes.expire(old, &sealed, |key| store.hash(key));
-        changes.evict(self.victims(&view, now), |key| store.hash(key));
+        // With nothing to be done the table stays, and what is read in it is counted later.
+        if !changes.is_empty() || brings_home || self.prunes > 0 || excess(&view) > 0 {
+            self.count_uses(store, &view, Some(&sealed));
+        }
+        changes.evict(self.victims(store, &view, now), |key| store.hash(key));
         let tally = changes.tally();
         if changes.is_empty() && !brings_home {
             // Only conditional writes that changed nothing, or none at all.

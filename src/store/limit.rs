@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 
 use super::budget::{Budget, Limits};
+use super::evict::Policy;
 use super::overlay::Times;
 use super::{Content, Store};
 use crate::sync::{Arc, order};
@@ -59,9 +60,19 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             .map_or(0, |budget| budget.used())
     }
 
-    /// Whether what was not touched for long goes, to make room.
-    pub(crate) fn evicts(&self) -> bool {
-        self.limits.as_ref().is_some_and(|limits| limits.evicts)
+    /// By what those are chosen that go to make room, if any do.
+    pub(crate) fn policy(&self) -> Option<Policy> {
+        self.limits.as_ref()?.evicts
+    }
+
+    /// Whether it is known in which snapshot an entry was last touched.
+    pub(crate) fn notes_periods(&self) -> bool {
+        matches!(self.recency(0), Some(Recency::Period { .. }))
+    }
+
+    /// Whether it matters which write an entry is of.
+    pub(super) fn numbers_entries(&self) -> bool {
+        self.policy() == Some(Policy::LastWrite)
     }
 
     /// By what the entries of the table of an epoch are stamped.
@@ -78,7 +89,6 @@ pub(super) fn recency<K, V>(
 ) -> Option<Recency> {
     match times.idle {
         Some(idle) => Some(Recency::Time(times.clock.clone(), idle)),
-        // From 1, so that what was never touched is older.
-        None => limits?.evicts.then_some(Recency::Period(epoch + 1)),
+        None => limits?.evicts?.period(epoch),
     }
 }

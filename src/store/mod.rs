@@ -14,6 +14,7 @@ mod derived;
 mod echo;
 mod empty;
 mod enter;
+mod evict;
 mod failures;
 pub(crate) mod fold;
 mod gate;
@@ -36,6 +37,7 @@ mod retired;
 mod seen;
 mod settle;
 mod since;
+mod sketch;
 mod stale;
 mod tags;
 mod take_out;
@@ -59,6 +61,7 @@ pub(crate) use self::budget::{Limits, Weigher};
 pub(crate) use self::conditional::{IfAbsent, Installed};
 pub(crate) use self::content::Content;
 pub(crate) use self::derived::{Built, Derivations, Made};
+pub(crate) use self::evict::Policy;
 pub(crate) use self::gate::inside as inside_a_write;
 pub(crate) use self::joint::{Joined, Joint, Part};
 use self::limit::recency;
@@ -148,6 +151,11 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         let table = match recency {
             None => table,
             recency => table.touched_now(recency),
+        };
+        let evicts = limits.as_ref().and_then(|limits| limits.evicts);
+        let table = match evicts {
+            Some(Policy::LastWrite) => table.written_at(0),
+            _ => table,
         };
         let table = match &alive {
             Some(_) => table.guarded(),

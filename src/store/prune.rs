@@ -8,15 +8,15 @@ use super::tally::LastFold;
 use crate::{Key, Value};
 
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
-    /// Whether it is known what was touched when.
-    pub(crate) fn notes_touches(&self) -> bool {
-        self.recency(0).is_some()
+    /// Whether it is known what is to go first.
+    pub(crate) fn knows_what_goes(&self) -> bool {
+        self.policy().is_some() || self.times.idle.is_some()
     }
 }
 
 impl<K: Key, V: Value> Folder<K, V> {
-    /// Evicts what was not touched for the longest time, until `most` keys are left. What has expired goes first, and does
-    /// not count. Returns how many were evicted so, and the epoch.
+    /// Evicts what is to go first, until `most` keys are left. What has expired goes before that, and does not count.
+    /// Returns how many were evicted so, and the epoch.
     ///
     /// What is written meanwhile may be too much again. May panic as [`fold`](Self::fold) does; then nothing is evicted.
     pub(crate) fn prune<S: BuildHasher>(

@@ -1,10 +1,9 @@
-//! What the folder does with the budget: what goes to make room, and what is held once a table is replaced.
+//! What the folder does with the budget: what is held once a table is replaced.
 
 use super::fold::Folder;
 use super::overlay::Overlay;
 use super::since::Since;
 use super::view::{Generation, View};
-use crate::clock::Tick;
 use crate::table::Table;
 use crate::{Key, Value};
 
@@ -22,37 +21,6 @@ impl<K: Key, V: Value> Folder<K, V> {
             .total_weight()
             .saturating_add(folded)
             .saturating_sub(before)
-    }
-}
-
-impl<K: Key, V: Value> Folder<K, V> {
-    /// The keys of what is to be evicted, for its weight or its number.
-    pub(super) fn victims<'v>(&mut self, view: &'v View<K, V>, now: Tick) -> Vec<&'v K> {
-        match std::mem::take(&mut self.prunes) {
-            0 => victims(view, now),
-            keys => view.current.table.longest_untouched(keys, now),
-        }
-    }
-}
-
-/// How much is to be evicted, and could be.
-pub(super) fn excess<K, V>(view: &View<K, V>) -> u64 {
-    let budget = view
-        .budget
-        .as_ref()
-        .filter(|_| !view.current.table.is_empty());
-    budget.map_or(0, |budget| budget.excess())
-}
-
-/// The keys of what is to be evicted.
-fn victims<K, V>(view: &View<K, V>, now: Tick) -> Vec<&K> {
-    let excess = excess(view);
-    if let Some(budget) = &view.budget {
-        budget.relieve();
-    }
-    match excess {
-        0 => Vec::new(),
-        excess => view.current.table.least_recent(excess, now),
     }
 }
 

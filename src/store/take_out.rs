@@ -124,7 +124,9 @@ impl<K: Key, V: Value> Folder<K, V> {
         let old = &view.current.table;
         let mut changes = Changes::none(old, store.times.clock.coarse())
             .weighing(view.budget.is_some())
-            .touching(store.recency(view.current.epoch + 1));
+            .touching(store.recency(view.current.epoch + 1))
+            .numbering(store.numbers_entries());
+        self.count_uses(store, &view, sealed.as_deref());
         if let Some(sealed) = &sealed {
             echo = echo_after(store, &view, sealed);
             self.settle_stale(store, sealed);
@@ -162,7 +164,8 @@ impl<K: Key, V: Value> Folder<K, V> {
             let timed = table.timed_as(old, none, &store.times.clock, hash_of);
             let recency = store.recency(view.current.epoch + 1);
             let weighed = timed.weighed_as(old, std::iter::empty(), hash_of);
-            weighed.touched_as(old, std::iter::empty(), recency, hash_of)
+            let touched = weighed.touched_as(old, std::iter::empty(), recency, hash_of);
+            touched.numbered_as(old, hash_of)
         } else {
             changes.over(&table, old, &store.times.clock, hash_of)
         };

@@ -25,7 +25,6 @@ mod list;
 mod pages;
 mod patch;
 mod place;
-mod prune;
 mod shape;
 mod spills;
 mod stamp;
@@ -33,7 +32,9 @@ mod stamp;
 mod tests;
 mod timed;
 mod touched;
+mod victims;
 mod weighed;
+mod written;
 
 use std::borrow::Borrow;
 
@@ -45,7 +46,9 @@ pub(crate) use crate::table::stamp::Stamp;
 use crate::table::timed::Timed;
 pub(crate) use crate::table::touched::Recency;
 use crate::table::touched::Touched;
+pub(crate) use crate::table::victims::{First, Much};
 use crate::table::weighed::Weighed;
+use crate::table::written::Written;
 
 #[cfg_attr(
     not(feature = "dump"),
@@ -106,6 +109,8 @@ pub(crate) struct Table<K, V> {
     weighed: Option<Box<Weighed>>,
     /// When its entries were last touched, if that matters.
     touched: Option<Box<Touched>>,
+    /// Which writes its entries are of, if that matters.
+    written: Option<Box<Written>>,
     /// What a read has to look at besides: one look, where that is nothing.
     watch: Watch,
 }
@@ -148,6 +153,7 @@ impl<K, V> Table<K, V> {
             timed: None,
             weighed: None,
             touched: None,
+            written: None,
             watch: Watch::Nothing,
         }
     }

@@ -15,7 +15,7 @@ use std::thread;
 use proptest::prelude::*;
 
 use crate::clock::Tick;
-use crate::table::{AT_ONCE, Change, Recency, Table};
+use crate::table::{AT_ONCE, Change, First, Much, Recency, Table};
 
 type HashOf = fn(&u64) -> u64;
 
@@ -562,10 +562,17 @@ fn panics_of_user_code_leave_the_old_table_whole() {
     }
 }
 
+fn in_period(period: u64) -> Recency {
+    Recency::Period {
+        read: period,
+        written: period,
+    }
+}
+
 #[test]
 fn a_read_of_what_was_touched_in_this_period_writes_nothing() {
     let first = Table::from_pairs((0..500).map(|n| (n, n)), ahash_of);
-    let first = first.touched_now(Some(Recency::Period(1)));
+    let first = first.touched_now(Some(in_period(1)));
     let read = |table: &Table<u64, u64>, keys: std::ops::Range<u64>| {
         for key in keys {
             assert_eq!(table.live(ahash_of(&key), &key), Some(&key));
@@ -577,7 +584,7 @@ fn a_read_of_what_was_touched_in_this_period_writes_nothing() {
     let changed = vec![change(ahash_of, 900, Some(900))];
     let second = first.patched(changed, ahash_of);
     let new = std::iter::once((ahash_of(&900), &900, None));
-    let second = second.touched_as(&first, new, Some(Recency::Period(2)), ahash_of);
+    let second = second.touched_as(&first, new, Some(in_period(2)), ahash_of);
     assert_eq!(second.touches(), 0);
     read(&second, 0..100);
     assert_eq!(second.touches(), 100, "the first read of each");
@@ -603,7 +610,7 @@ fn the_least_recent_are_those_that_sorting_finds() {
         let all: Vec<u64> = (0..5_000).collect();
         let stamps = all.iter().map(|n| (ahash_of(n), n, Some(spread(*n))));
         let old = Table::empty();
-        let table = table.touched_as(&old, stamps, Some(Recency::Period(1)), ahash_of);
+        let table = table.touched_as(&old, stamps, Some(in_period(1)), ahash_of);
         assert_eq!(table.take_weight(ahash_of(&3), &3), 3, "superseded");
         let mut sorted: Vec<u64> = all
             .iter()
@@ -612,7 +619,8 @@ fn the_least_recent_are_those_that_sorting_finds() {
             .collect();
         sorted.sort_by_key(|n| spread(*n));
         for weight in [1, 2, 100, 3_333, 7_000, 1_000_000] {
-            let victims = table.least_recent(weight, Tick::default());
+            let victims =
+                table.first_to_go(Much::Weight(weight), First::Untouched, Tick::default());
             let total: u64 = victims.iter().map(|n| weigh(n)).sum();
             let least = victims.iter().map(|n| weigh(n)).max().unwrap();
             assert!(total >= weight || victims.len() == sorted.len());

@@ -17,17 +17,18 @@ use crate::sync::{atomic::AtomicU64, order};
 /// By what it is told when something was touched.
 #[derive(Clone)]
 pub(crate) enum Recency {
-    /// The number of a period: of the table.
-    Period(u64),
+    /// The numbers of periods: that of the table, for what is read in it, and that which the writes have that it takes
+    /// in. The same, if these count as touched in it.
+    Period { read: u64, written: u64 },
     /// The time. What is not touched for so long goes.
     Time(Clock, Idle),
 }
 
 impl Recency {
-    /// What is stamped on what is touched now.
-    fn now(&self) -> u64 {
+    /// What is stamped on what is written now.
+    fn written_now(&self) -> u64 {
         match self {
-            Self::Period(period) => *period,
+            Self::Period { written, .. } => *written,
             Self::Time(clock, _) => clock.coarse().to_word(),
         }
     }
@@ -57,8 +58,8 @@ impl Touched {
             return true;
         };
         match &self.recency {
-            Recency::Period(period) => {
-                let _first = stamp.touch_in(*period);
+            Recency::Period { read, .. } => {
+                let _first = stamp.touch_in(*read);
                 #[cfg(test)]
                 self.written.fetch_add(u64::from(_first), order::COUNT);
                 true
@@ -115,7 +116,7 @@ impl<K, V> Table<K, V> {
     pub(super) fn idle_clock(&self) -> Option<&Clock> {
         match &self.touched.as_ref()?.recency {
             Recency::Time(clock, _) => Some(clock),
-            Recency::Period(_) => None,
+            Recency::Period { .. } => None,
         }
     }
 
@@ -143,7 +144,7 @@ impl<K, V> Table<K, V> {
         Some((touched.stamps.at(at)?, *idle))
     }
 
-    fn last_touched(&self, at: At) -> Option<u64> {
+    pub(super) fn last_touched(&self, at: At) -> Option<u64> {
         let stamp = self.touched.as_ref()?.stamps.at(at)?;
         Some(stamp.last())
     }
@@ -155,6 +156,19 @@ impl<K, V> Table<K, V> {
         Q: Eq + ?Sized,
     {
         self.last_touched(self.place_of(hash, key)?)
+    }
+
+    /// The keys of entries that were touched in the table's own period, or later than `before`.
+    pub(crate) fn touched_after(&self, before: Tick) -> impl Iterator<Item = &K> {
+        let first = self.touched.as_ref().map(|touched| match &touched.recency {
+            Recency::Period { read, .. } => *read,
+            Recency::Time(..) => before.to_word().saturating_add(1),
+        });
+        let places = first.is_some().then(|| self.places());
+        let places = places.into_iter().flatten();
+        places
+            .filter(move |&(at, _)| self.last_touched(at) >= first)
+            .map(|(_, (key, _))| key)
     }
 
     /// When the first of its entries will have been idle for too long, if none of them is touched.
@@ -181,7 +195,7 @@ impl<K, V> Table<K, V> {
         let Some(recency) = recency else {
             return self;
         };
-        let now = recency.now();
+        let now = recency.written_now();
         let mut stamps = Beside::new(&self, || Stamp::at(now));
         if old.touched.is_some() {
             for (at, (key, _)) in self.places() {
@@ -245,77 +259,4 @@ impl<K, V> Table<K, V> {
             stamp.raise(last);
         }
     }
-
-    /// Entries to be evicted: those that were not touched for the longest time, until they and what is gone by `now` weigh
-    /// `weight`. Nothing that has been superseded is among them.
-    ///
-    /// Goes through the table a few times, whatever the stamps are: it counts weights by ranges of them, and then by
-    /// ranges of the range in which the weight is reached, until few are left to be sorted.
-    pub(crate) fn least_recent(&self, weight: u64, now: Tick) -> Vec<&K> {
-        let gone = self.places().filter(|&(at, _)| self.is_gone(at, now));
-        let gone = gone.map(|(at, _)| self.weight_there(at));
-        let weight = weight.saturating_sub(gone.fold(0, u64::saturating_add));
-        self.untouched(weight, now, &|at| self.weight_there(at))
-    }
-
-    /// The same, by what each of them counts for. Compiled once, whatever that is by: twice made all reads of such tables
-    /// save six registers more.
-    pub(super) fn untouched(&self, weight: u64, now: Tick, of: &dyn Fn(At) -> u64) -> Vec<&K> {
-        if weight == 0 {
-            return Vec::new();
-        }
-        let candidates = || {
-            self.places().filter_map(|(at, (key, _))| {
-                let there = of(at);
-                let last = self.last_touched(at)?;
-                (there > 0 && !self.is_gone(at, now)).then_some((last, there, key))
-            })
-        };
-        let (mut low, mut high, mut needed) = (0, u64::MAX, weight);
-        loop {
-            let width = (high - low) / RANGES + 1;
-            let mut ranges = [(0_u64, 0_usize); RANGES as usize];
-            for (last, there, _) in candidates().filter(|(last, ..)| (low..=high).contains(last)) {
-                let (weights, count) = &mut ranges[((last - low) / width) as usize];
-                *weights = weights.saturating_add(there);
-                *count += 1;
-            }
-            let mut range = 0;
-            while range + 1 < ranges.len() && ranges[range].0 < needed {
-                needed -= ranges[range].0;
-                range += 1;
-            }
-            low += range as u64 * width;
-            high = high.min(low.saturating_add(width - 1));
-            if width == 1 || ranges[range].1 <= FEW {
-                break;
-            }
-        }
-        let mut victims = Vec::new();
-        let mut last_ones = Vec::new();
-        for (last, there, key) in candidates() {
-            if last < low {
-                victims.push(key);
-            } else if last <= high {
-                last_ones.push((last, there, key));
-            }
-        }
-        if low < high {
-            last_ones.sort_unstable_by_key(|&(last, ..)| last);
-        }
-        let mut gone = 0;
-        let last_ones = last_ones.into_iter().take_while(|&(_, there, _)| {
-            let wanted = gone < needed;
-            gone += there;
-            wanted
-        });
-        victims.extend(last_ones.map(|(.., key)| key));
-        victims
-    }
 }
-
-/// Into so many parts a range of stamps is parted at a time.
-const RANGES: u64 = 256;
-
-/// So few are sorted.
-const FEW: usize = 1024;

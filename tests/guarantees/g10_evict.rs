@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder::{Bucket, Builder, ManualClock, Origin, WhenFull};
+use larder::{Bucket, Builder, EvictBy, ManualClock, Origin, WhenFull};
 
 use super::g10::watched;
 use crate::common::{Chance, PATIENCE, bounded, eventually, together};
@@ -158,11 +158,16 @@ fn g10_a_full_bucket_refuses_until_a_fold_has_made_room() {
 fn g10_many_threads_never_exceed_where_others_are_evicted() {
     const LIMIT: u64 = 500;
     const HEAVIEST: u64 = 20;
-    bounded(|| {
+    for policy in [EvictBy::LastTouch, EvictBy::LastWrite, EvictBy::Frequency] {
+        bounded(move || crowded(policy));
+    }
+
+    fn crowded(policy: EvictBy) {
         let bucket = Weights::builder("crowded")
             .max_weight(LIMIT)
             .weigher(|_, weight: &u64| *weight)
             .when_full(WhenFull::Evict)
+            .evict_by(policy)
             .load(|key: &u32| Ok::<_, String>(u64::from(*key) % HEAVIEST + 1))
             .build()
             .unwrap();
@@ -170,7 +175,7 @@ fn g10_many_threads_never_exceed_where_others_are_evicted() {
         let crowd = bucket.clone();
         together(4, move |thread| {
             let mut chance = Chance::new(thread as u64 + 1);
-            for _ in 0..4_000 {
+            for _ in 0..2_000 {
                 let key = chance.below(500) as u32;
                 let weight = chance.below(HEAVIEST) + 1;
                 match chance.below(8) {
@@ -188,5 +193,5 @@ fn g10_many_threads_never_exceed_where_others_are_evicted() {
         let held: u64 = bucket.snapshot().iter().map(|(_, weight)| weight).sum();
         assert_eq!(bucket.weight(), held, "exact again after a fold");
         assert!(held <= LIMIT - LIMIT / 16, "{held} are left");
-    });
+    }
 }

@@ -7,6 +7,7 @@
     reason = "a test may lock and unwrap as it likes"
 )]
 
+mod evicting;
 mod full;
 mod machine;
 

@@ -1,9 +1,9 @@
 //! How much a bucket may hold.
 
 use super::Builder;
-use crate::config::{Config, WhenFull, refuse};
+use crate::config::{Config, EvictBy, WhenFull, refuse};
 use crate::error::BuildError;
-use crate::store::{Limits, Weigher};
+use crate::store::{Limits, Policy, Weigher};
 use crate::table::HEAVIEST;
 use crate::{HashBuilder, Key, Value};
 
@@ -68,9 +68,38 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
     }
 
     /// What becomes of new values while the bucket is full. Default: [`WhenFull::Refuse`].
-    #[doc(alias = "eviction_policy")]
     pub fn when_full(mut self, policy: WhenFull) -> Self {
         self.options.when_full = Some(policy);
+        self
+    }
+
+    /// Which entries go first where a full bucket [evicts](WhenFull::Evict), and where it is
+    /// [pruned](crate::Bucket::prune). Default: [`EvictBy::LastTouch`].
+    ///
+    /// ```
+    /// use larder::{Bucket, EvictBy, WhenFull};
+    ///
+    /// let bucket = Bucket::<u32, u32>::builder("numbers")
+    ///     .max_weight(1_000)
+    ///     .when_full(WhenFull::Evict)
+    ///     .evict_by(EvictBy::LastWrite)
+    ///     .build()?;
+    /// for key in [1, 2, 3, 1] {
+    ///     bucket.set(key, key);
+    /// }
+    /// assert_eq!(bucket.peek(&2), Some(2));
+    /// bucket.prune(2)?;
+    /// assert_eq!(bucket.get_many([&1, &2, &3]), [Some(1), None, Some(3)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "eviction_policy")]
+    #[doc(alias = "policy")]
+    #[doc(alias = "lru")]
+    #[doc(alias = "lrw")]
+    #[doc(alias = "lfu")]
+    #[doc(alias = "tiny_lfu")]
+    pub fn evict_by(mut self, policy: EvictBy) -> Self {
+        self.options.evict_by = Some(policy);
         self
     }
 }
@@ -80,23 +109,35 @@ pub(super) fn limits<K, V>(
     weigher: Option<Weigher<K, V>>,
 ) -> Option<Limits<K, V>> {
     let limit = config.max_weight?;
+    let policy = match config.evict_by.unwrap_or_default() {
+        EvictBy::LastTouch => Policy::LastTouch,
+        EvictBy::LastWrite => Policy::LastWrite,
+        EvictBy::Frequency => Policy::Frequency,
+    };
     let evicts = config.when_full == Some(WhenFull::Evict);
-    Some(Limits::new(limit, weigher, evicts))
+    Some(Limits::new(limit, weigher, evicts.then_some(policy)))
 }
 
 /// # Errors
 ///
-/// A limit of nothing, or what says something of a limit that there is not.
+/// A limit of nothing, or what says something of a limit, or of evictions, that there are not.
 pub(super) fn check(config: &Config, has_weigher: bool) -> Result<(), BuildError> {
     match config.max_weight {
         Some(limit) if limit == 0 || limit >= HEAVIEST => {
             refuse("max_weight", limit, "1 to 2^63 - 2")
+        }
+        Some(_) if config.evict_by.is_some() && config.when_full != Some(WhenFull::Evict) => {
+            let range = "left out in a bucket whose when_full is not Evict";
+            refuse("evict_by", "set", range)
         }
         Some(_) => Ok(()),
         None if has_weigher => refuse("weigher", "set", "left out in a bucket without max_weight"),
         None if config.when_full.is_some() => {
             let range = "left out in a bucket without max_weight";
             refuse("when_full", "set", range)
+        }
+        None if config.evict_by.is_some() => {
+            refuse("evict_by", "set", "left out in a bucket without max_weight")
         }
         None => Ok(()),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::DefaultHashBuilder;
 use crate::clock::{Deadline, ManualClock};
 use crate::store::fold::Folder;
-use crate::store::{Content, Limits, Store, Terms};
+use crate::store::{Content, Limits, Policy, Store, Terms};
 use crate::table::Table;
 use crate::tags::Tags;
 
@@ -23,7 +23,7 @@ impl Kit {
     fn new() -> Self {
         let time = ManualClock::new();
         let terms = Terms {
-            limits: Some(Limits::new(1000, None, true)),
+            limits: Some(Limits::new(1000, None, Some(Policy::LastTouch))),
             ..Terms::default()
         };
         let hasher = DefaultHashBuilder::default();
