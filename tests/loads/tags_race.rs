@@ -9,7 +9,7 @@ use crate::common::{Broken, Chance, Task, bounded};
 
 const GROUPS: u64 = 4;
 const KEYS: u64 = 24;
-const ROUNDS: u64 = 400;
+const ROUNDS: u64 = 80;
 
 fn tag(group: u64) -> String {
     format!("group:{group}")
