@@ -117,9 +117,9 @@ impl<K: Key, V: Value> Dumper<K, V> {
         let clock = store.clock();
         let mut dumped = {
             let current = &store.view().current;
-            // What it was begun with otherwise is in no file yet.
+            // What it was begun with otherwise is in no file yet. Nor is what was published before this thread ran.
             let is_in_file = self.loaded.is_some() || (current.table.is_empty() && !self.outdated);
-            is_in_file.then_some(current.epoch)
+            (is_in_file && current.epoch == 0).then_some(current.epoch)
         };
         // Nobody rings for a publication: a look at the epoch now and then is all that it takes.
         let mut look_at = clock.now().saturating_add(self.delay);

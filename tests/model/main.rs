@@ -10,6 +10,8 @@
 mod evicting;
 mod full;
 mod machine;
+#[cfg(feature = "dump")]
+mod restored;
 
 use std::hash::{BuildHasher, Hasher};
 
