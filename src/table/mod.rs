@@ -8,8 +8,9 @@
 //! fifth more than the entries, so that it is found soon.
 //!
 //! What finds no place, one key in some thousands, is in the second level, which knows keys by a mixed hash.
-//! All keys are there if the users' hasher is not fit for the first. Those that the second cannot part
-//! are in a sorted list, so that no hasher, not even a constant one, breaks anything but its own speed.
+//! All keys are there if the users' hasher is not fit for the first, and new ones for a while, see
+//! [`Table::extended`]. Those that the second cannot part are in a sorted list, so that no hasher, not even a
+//! constant one, breaks anything but its own speed.
 //!
 //! A *mark* says that an entry is superseded by something newer outside of the table. A hit asks whether
 //! there is any mark in its level, and only then for that of its entry.
