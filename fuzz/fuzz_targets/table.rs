@@ -80,6 +80,8 @@ struct Run<T: Kind> {
     keys: u16,
     /// The number of the last value.
     fresh: u32,
+    /// Whether new keys have gone beside the others.
+    extended: bool,
 }
 
 impl<T: Kind> Run<T> {
@@ -107,6 +109,7 @@ impl<T: Kind> Run<T> {
             calls: Cell::new(0),
             keys: T::KEYS.min(most),
             fresh: 0,
+            extended: false,
         }
     }
 
@@ -256,6 +259,7 @@ impl<T: Kind> Run<T> {
             value: value.map(T::value),
         });
         let changes = changes.collect();
+        self.extended |= how & 4 != 0;
         let patched = quietly(|| match how & 4 {
             0 => self.table.patched(changes, self.hasher()),
             _ => self.table.extended(changes, self.hasher()),
@@ -348,8 +352,11 @@ impl<T: Kind> Run<T> {
                 None => missed += usize::from(marked == Some(false)),
             }
         });
-        // More in the second level, and it would have all of them.
-        assert!(missed <= model.len() / 8 + 4, "{missed} of {}", model.len());
+        // More in the second level, and it would have all of them, or be brought home: of those that are there because
+        // they are new it has one for two of the others.
+        let beside = usize::from(self.extended) * model.len() / 3;
+        let most = model.len() / 8 + 4 + beside;
+        assert!(missed <= most, "{missed} of {}", model.len());
     }
 
     /// Looks up all keys in each way, and tells what `find` and `hit` say.
