@@ -7,7 +7,7 @@ use super::load_kit::Touchy;
 use super::shuttle_support::{KEYS, Seen, Truth, answered, draw, run_schedules};
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::sync::{
-    Arc,
+    Arc, Mutex,
     thread::{self, JoinHandle},
 };
 use crate::{Bucket, Builder, ManualClock};
@@ -241,8 +241,8 @@ fn bucket_of_a_dataset() {
 fn bucket_ended_by_its_loader() {
     run_schedules("bucket_ended_by_its_loader", || {
         let time = ManualClock::new();
-        let handle = crate::sync::Arc::new(crate::sync::Mutex::new(None::<Small>));
-        let inside = crate::sync::Arc::clone(&handle);
+        let handle = Arc::new(Mutex::new(None::<Small>));
+        let inside = Arc::clone(&handle);
         let bucket = builder(&time)
             .load(move |key: &u8| {
                 let taken = inside.lock().take();
