@@ -28,7 +28,11 @@ impl Filter {
 
     /// With room for the keys of a level of this shape, which come block by block.
     pub(super) fn with_room(shape: Shape) -> Self {
-        let mut words = Vec::with_capacity(shape.buckets());
+        Self::with_words(shape.buckets())
+    }
+
+    fn with_words(words: usize) -> Self {
+        let mut words = Vec::with_capacity(words);
         enlarge(&mut words);
         Self(words)
     }
@@ -78,9 +82,8 @@ impl Filter {
 
 impl Clone for Filter {
     fn clone(&self) -> Self {
-        let mut words = Vec::with_capacity(self.0.len());
-        enlarge(&mut words);
-        words.extend_from_slice(&self.0);
-        Self(words)
+        let mut copy = Self::with_words(self.0.len());
+        copy.0.extend_from_slice(&self.0);
+        copy
     }
 }

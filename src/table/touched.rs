@@ -6,8 +6,8 @@
 
 use std::borrow::Borrow;
 
+use super::beside::Beside;
 use super::stamp::Stamp;
-use super::weighed::Beside;
 use super::{At, NoHit, Table, Watch};
 use crate::clock::{Clock, Idle, Tick};
 use crate::sync::fault;
@@ -196,19 +196,10 @@ impl<K, V> Table<K, V> {
             return self;
         };
         let now = recency.written_now();
-        let mut stamps = Beside::new(&self, || Stamp::at(now));
-        if old.touched.is_some() {
-            for (at, (key, _)) in self.places() {
-                let before = old.place_there(at, key, &hash_of);
-                let last = before.and_then(|at| old.last_touched(at));
-                stamps.set(at, Stamp::at(last.unwrap_or(now)));
-            }
-        }
-        for (hash, key, last) in changed {
-            if let Some(at) = self.place_of(hash, key) {
-                stamps.set(at, Stamp::at(last.unwrap_or(now)));
-            }
-        }
+        let before = |at| old.last_touched(at).map(Stamp::at);
+        let before = old.touched.is_some().then_some(before);
+        let changed = changed.map(|(hash, key, last)| (hash, key, Stamp::at(last.unwrap_or(now))));
+        let stamps = self.beside_as(|| Stamp::at(now), (old, before), changed, hash_of);
         self.touched = Some(Box::new(Touched {
             stamps,
             recency,

@@ -1,6 +1,6 @@
 //! What goes where others are to stay.
 
-use super::weighed::Beside;
+use super::beside::Beside;
 use super::{At, Table};
 use crate::clock::Tick;
 

@@ -5,6 +5,7 @@
 
 use std::borrow::Borrow;
 
+use super::beside::Beside;
 use super::{At, Table};
 use crate::sync::{atomic::AtomicU64, fault, order, plain};
 
@@ -58,50 +59,6 @@ impl Weight {
 impl Clone for Weight {
     fn clone(&self) -> Self {
         Self::of(self.get())
-    }
-}
-
-/// One thing for each place of a table.
-pub(super) struct Beside<T> {
-    first: Box<[T]>,
-    second: Box<[T]>,
-    last: Box<[T]>,
-}
-
-impl<T> Beside<T> {
-    pub(super) fn new<K, V>(table: &Table<K, V>, each: impl Fn() -> T) -> Self {
-        let of = |places: usize| std::iter::repeat_with(&each).take(places).collect();
-        Self {
-            first: of(table.first.shape().slots()),
-            second: of(table.second.shape().slots()),
-            last: of(table.last.len()),
-        }
-    }
-
-    #[inline]
-    pub(super) fn at(&self, at: At) -> Option<&T> {
-        match at {
-            At::First(slot) => self.first.get(slot),
-            At::Second(slot) => self.second.get(slot),
-            At::Last(index) => self.last.get(index),
-        }
-    }
-
-    /// Bytes of what it has allocated.
-    pub(super) fn bytes(&self) -> usize {
-        let places = [&self.first, &self.second, &self.last];
-        places.map(|places| size_of_val(&**places)).iter().sum()
-    }
-
-    pub(super) fn set(&mut self, at: At, thing: T) {
-        let there = match at {
-            At::First(slot) => self.first.get_mut(slot),
-            At::Second(slot) => self.second.get_mut(slot),
-            At::Last(index) => self.last.get_mut(index),
-        };
-        if let Some(there) = there {
-            *there = thing;
-        }
     }
 }
 
@@ -238,19 +195,10 @@ impl<K, V> Table<K, V> {
         if old.weighed.is_none() && changed.peek().is_none() {
             return self;
         }
-        let mut weights = Beside::new(&self, Weight::default);
-        if old.weighed.is_some() {
-            for (at, (key, _)) in self.places() {
-                let before = old.place_there(at, key, &hash_of);
-                let weight = before.map_or(0, |at| old.weight_at(at));
-                weights.set(at, Weight::of(weight));
-            }
-        }
-        for (hash, key, weight) in changed {
-            if let Some(at) = self.place_of(hash, key) {
-                weights.set(at, Weight::of(weight));
-            }
-        }
+        let before = |at| Some(Weight::of(old.weight_at(at)));
+        let before = old.weighed.is_some().then_some(before);
+        let changed = changed.map(|(hash, key, weight)| (hash, key, Weight::of(weight)));
+        let weights = self.beside_as(Weight::default, (old, before), changed, hash_of);
         let of = |at| weights.at(at).map_or(0, Weight::get);
         let total = self.places().map(|(at, _)| of(at)).sum();
         self.weighed = Some(Box::new(Weighed {

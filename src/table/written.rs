@@ -1,6 +1,6 @@
 //! Which write each entry is of, where that decides which of them go: the lowest first. Reads know nothing of it.
 
-use super::weighed::Beside;
+use super::beside::Beside;
 use super::{At, Table};
 
 /// The numbers of the writes of a table's entries, by their places.
@@ -30,19 +30,8 @@ impl<K, V> Table<K, V> {
         K: Eq + 'a,
         H: Fn(&K) -> u64,
     {
-        let mut numbers = Beside::new(&self, || 0);
-        if old.written.is_some() {
-            for (at, (key, _)) in self.places() {
-                let before = old.place_there(at, key, &hash_of);
-                let number = before.and_then(|at| old.written(at));
-                numbers.set(at, number.unwrap_or(0));
-            }
-        }
-        for (hash, key, number) in changed {
-            if let Some(at) = self.place_of(hash, key) {
-                numbers.set(at, number);
-            }
-        }
+        let before = old.written.is_some().then_some(|at| old.written(at));
+        let numbers = self.beside_as(|| 0, (old, before), changed, hash_of);
         self.written = Some(Box::new(Written(numbers)));
         self
     }
