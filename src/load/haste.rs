@@ -52,7 +52,8 @@ impl Haste {
         }
         if self.looking.fetch_add(1, order::COUNT) < self.most_looking {
             let (clock, most) = (Clock::system(), left().min(MOST));
-            while clock.now() < most && !(0..LOOKS).any(|_| done() || rest()) {
+            // Once in any case: of a thread that is not let run for a while, all its time may have passed by now.
+            while !most.is_zero() && !(0..LOOKS).any(|_| done() || rest()) && clock.now() < most {
                 thread::yield_now();
             }
         }

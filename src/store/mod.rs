@@ -257,9 +257,9 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        // One way for all that is no short hit: then what follows a hit is compiled for that alone.
-        match place.read(|view| view.unmarked(hash, key).cloned()) {
-            Ok(value) => Some(value),
+        // One way for all that takes longer: then what follows a hit is compiled for that alone.
+        match place.read(|view| view.at_once(hash, key, V::clone)) {
+            Ok(value) => value,
             Err(stopped) => {
                 let value = store().peek_on(place, stopped, hash, key)?;
                 // Or the compiler makes one of both ways, and has a hit ask as well whether there is a value.
@@ -301,15 +301,35 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         Q: Eq + ?Sized,
     {
         // Both ways want it, and one is gone.
-        let read = std::cell::Cell::new(Some(read));
-        let once = |value: Option<&V>| value.and_then(|value| Some(read.take()?(value)));
-        match place.read(|view| once(view.unmarked(hash, key))) {
-            Ok(made) => Some(made),
+        let mut read = Some(read);
+        let short = place.read(|view| view.at_once(hash, key, |value| Some(read.take()?(value))));
+        match short {
+            Ok(made) => made.flatten(),
             Err(stopped) => {
-                let cell = &store().cell;
-                cell.read_on(place, stopped, |view| once(view.get(hash, key)))
+                let made = store().with_on(place, stopped, hash, key, read.take()?)?;
+                // As in `peek`.
+                std::hint::black_box(());
+                Some(made)
             }
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn with_on<Q, R>(
+        &self,
+        place: &Place<View<K, V>>,
+        stopped: Stopped<'_>,
+        hash: u64,
+        key: &Q,
+        read: impl FnOnce(&V) -> R,
+    ) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.cell
+            .read_on(place, stopped, |view| view.get(hash, key).map(read))
     }
 
     /// How many keys are cached: the table's, and what the overlays add and take away.

@@ -139,14 +139,29 @@ impl<K: Eq + Clone, V> View<K, V> {
         self.current.table.hit(hash, key)
     }
 
-    /// The shortest way, which finds nothing where anything is marked.
+    /// The shortest way: what `read` makes of a value, or that the key has none. Nothing where that takes a longer look.
     #[inline(always)]
-    pub(super) fn unmarked<Q>(&self, hash: u64, key: &Q) -> Option<&V>
+    pub(super) fn at_once<Q, R>(
+        &self,
+        hash: u64,
+        key: &Q,
+        read: impl FnOnce(&V) -> R,
+    ) -> Option<Option<R>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.current.table.hit_or(hash, key, |_| None)
+        let table = &self.current.table;
+        let read = |value| Some(Some(read(value)));
+        table.hit_or(hash, key, read, |why| {
+            self.is_without(why, hash).then_some(None)
+        })
+    }
+
+    /// Whether the look at the table, which found nothing, is enough to say that a key with this hash has no value.
+    #[inline(always)]
+    fn is_without(&self, why: NoHit, hash: u64) -> bool {
+        self.current.table.is_without(why, hash) && self.is_table_only()
     }
 
     /// The value of a key, if it is cached, borrowed.
@@ -156,8 +171,13 @@ impl<K: Eq + Clone, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let otherwise = |why| self.get_otherwise(why, hash, key);
-        self.current.table.hit_or(hash, key, otherwise)
+        let table = &self.current.table;
+        table.hit_or(hash, key, Some, |why| {
+            if self.is_without(why, hash) {
+                return None;
+            }
+            self.get_otherwise(why, hash, key)
+        })
     }
 
     #[cold]
@@ -169,9 +189,6 @@ impl<K: Eq + Clone, V> View<K, V> {
     {
         if self.current.table.is_watched() {
             return self.get_watched(why, hash, key);
-        }
-        if self.current.table.is_without(why, hash) && self.is_table_only() {
-            return None;
         }
         match self.current.table.find_first(why, key) {
             Some((value, false)) => Some(value),

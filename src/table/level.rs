@@ -159,14 +159,16 @@ impl<K, V> Level<K, V> {
         own.into_iter().flatten().chain(shared)
     }
 
-    /// The short way: the value of a key that is here, as long as nothing is marked; else what `otherwise` says.
+    /// The short way: what `found` makes of the value of a key that is here, as long as nothing is marked; else what
+    /// `otherwise` says.
     #[inline(always)]
-    pub(super) fn hit<'a, Q>(
+    pub(super) fn hit<'a, Q, R>(
         &'a self,
         hash: u64,
         key: &Q,
-        otherwise: impl FnOnce(NoHit) -> Option<&'a V>,
-    ) -> Option<&'a V>
+        found: impl FnOnce(&'a V) -> R,
+        otherwise: impl FnOnce(NoHit) -> R,
+    ) -> R
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -187,7 +189,7 @@ impl<K, V> Level<K, V> {
             unsafe { &*open.cast::<Option<(K, V)>>().add(slot) }.as_ref()
         };
         match candidate {
-            Some((known, value)) if known.borrow() == key => Some(value),
+            Some((known, value)) if known.borrow() == key => found(value),
             _ => otherwise(NoHit::Absent),
         }
     }

@@ -39,6 +39,7 @@ mod weighed;
 mod written;
 
 use std::borrow::Borrow;
+use std::hint;
 
 use crate::clock::Tick;
 use crate::contain::drop_contained;
@@ -224,23 +225,24 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.hit_or(hash, key, |why| self.unmarked_after(why, hash, key))
+        self.hit_or(hash, key, Some, |why| self.unmarked_after(why, hash, key))
     }
 
-    /// The same, and what `otherwise` says where it finds nothing, which is told why. Called from inside, this makes
-    /// for shorter code than a look at what is returned.
+    /// The same: what `found` makes of a value, and what `otherwise` says where there is none, which is told why. Called
+    /// from inside, this makes for shorter code than a look at what is returned.
     #[inline(always)]
-    pub(crate) fn hit_or<'a, Q>(
+    pub(crate) fn hit_or<'a, Q, R>(
         &'a self,
         hash: u64,
         key: &Q,
-        otherwise: impl FnOnce(NoHit) -> Option<&'a V>,
-    ) -> Option<&'a V>
+        found: impl FnOnce(&'a V) -> R,
+        otherwise: impl FnOnce(NoHit) -> R,
+    ) -> R
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.first.hit(hash, key, otherwise)
+        self.first.hit(hash, key, found, otherwise)
     }
 
     /// Where something is marked, or all entries are in the second level. Not that rare, but a jump around it is one
@@ -309,7 +311,12 @@ impl<K, V> Table<K, V> {
     /// Whether [`hit_or`](Self::hit_or) has said by now that a key with this hash is not here.
     #[inline(always)]
     pub(crate) fn is_without(&self, why: NoHit, hash: u64) -> bool {
-        matches!(why, NoHit::Absent) && !self.first.may_have_spilled(hash)
+        if !matches!(why, NoHit::Absent) {
+            return false;
+        }
+        // Opaque, or a hit keeps for this what it knows of the hash by then: a register, and an instruction.
+        let hash = hint::black_box(hash);
+        !self.first.may_have_spilled(hash)
     }
 
     /// [`find_after`](Self::find_after) in the first level only. What has expired is not asked for.

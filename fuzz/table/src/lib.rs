@@ -96,7 +96,7 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
     {
         self.0
-            .hit_or(hash, key, |why| self.unmarked(why, hash, key))
+            .hit_or(hash, key, Some, |why| self.unmarked(why, hash, key))
     }
 
     #[cold]
