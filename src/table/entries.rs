@@ -4,6 +4,7 @@ use std::mem::{self, needs_drop};
 use std::ops::Range;
 
 use crate::contain::drop_contained;
+use crate::sync::ahead;
 use crate::table::discard;
 use crate::table::pages::enlarge;
 
@@ -168,13 +169,16 @@ impl<K: Clone, V: Clone> Draft<K, V> {
         draft
     }
 
-    /// Leaves an entry in an open slot that is not its own, until it is [taken out](Self::take).
-    #[inline]
+    /// Leaves an entry in an open slot that is not its own, until it is [taken out](Self::take). The next comes into the
+    /// slot after it, but not before many others went elsewhere: the processor is told of that.
+    #[inline(always)]
     pub(super) fn stow(&mut self, slot: usize, entry: (K, V)) {
         if Entries::<K, V>::FILLED {
             self.filled[slot] = entry;
+            fetch_after(&self.filled, slot);
         } else {
             self.spaced[slot] = Some(entry);
+            fetch_after(&self.spaced, slot);
         }
     }
 
@@ -291,6 +295,13 @@ impl<K: Clone, V: Clone> Draft<K, V> {
             len: self.len,
         }
     }
+}
+
+/// Has the processor fetch the cache line after that of a slot.
+#[inline(always)]
+fn fetch_after<T>(slots: &[T], slot: usize) {
+    let line = 64_usize.div_ceil(size_of::<T>().max(1));
+    ahead::fetch(slots.as_ptr().wrapping_add(slot + line));
 }
 
 /// The numbers of the bits that are set.
