@@ -8,17 +8,44 @@ use crate::sync::ahead;
 use crate::table::discard;
 use crate::table::pages::enlarge;
 
+/// A key and its value, in this order: where an entry is found, that is where its value is.
+#[derive(Clone)]
+#[repr(C)]
+pub(super) struct Entry<K, V> {
+    pub(super) value: V,
+    pub(super) key: K,
+}
+
+impl<K, V> Entry<K, V> {
+    pub(super) fn of((key, value): (K, V)) -> Self {
+        Self { value, key }
+    }
+
+    pub(super) fn pair(self) -> (K, V) {
+        (self.key, self.value)
+    }
+
+    fn parts(&self) -> (&K, &V) {
+        (&self.key, &self.value)
+    }
+}
+
+/// A pair of one's own.
+pub(super) fn cloned<K: Clone, V: Clone>((key, value): (&K, &V)) -> (K, V) {
+    (key.clone(), value.clone())
+}
+
 /// Slots, each with an entry or a gap.
 ///
 /// Of types with nothing to drop a gap holds a copy of some entry: then every slot can be read without
 /// asking whether it is one. A copy is never where a lookup of its key leads, see [`Draft::put`].
 pub(super) struct Entries<K, V> {
     /// The slots, if there is nothing to drop.
-    filled: Vec<(K, V)>,
+    filled: Vec<Entry<K, V>>,
     /// One bit for each of these: no gap.
     present: Box<[u64]>,
     /// The slots, if there is something to drop.
-    spaced: Vec<Option<(K, V)>>,
+    spaced: Vec<Option<Entry<K, V>>>,
     len: usize,
 }
 
@@ -47,11 +74,11 @@ impl<K, V> Entries<K, V> {
 
     /// What a lookup that leads to this slot has to compare with.
     #[inline(always)]
-    pub(super) fn candidate(&self, slot: usize) -> Option<&(K, V)> {
+    pub(super) fn candidate(&self, slot: usize) -> Option<(&K, &V)> {
         if const { Self::FILLED } {
-            self.filled.get(slot)
+            self.filled.get(slot).map(Entry::parts)
         } else {
-            self.spaced.get(slot)?.as_ref()
+            self.spaced.get(slot)?.as_ref().map(Entry::parts)
         }
     }
 
@@ -75,21 +102,21 @@ impl<K, V> Entries<K, V> {
     }
 
     /// The entries in these slots, which are those of a block or of several.
-    pub(super) fn within(&self, slots: Range<usize>) -> impl Iterator<Item = (usize, &(K, V))> {
+    pub(super) fn within(&self, slots: Range<usize>) -> impl Iterator<Item = (usize, (&K, &V))> {
         // A block has whole words of bits, or is the only one.
         let words = slots.start / 64..slots.end.min(self.filled.len()).div_ceil(64);
         let filled = words.flat_map(move |word| {
             ones(self.present[word]).map(move |bit| {
                 let slot = word * 64 + bit;
-                (slot, &self.filled[slot])
+                (slot, self.filled[slot].parts())
             })
         });
         let spaced = self.spaced.get(slots.clone()).unwrap_or(&[]);
         let spaced = slots.zip(spaced);
-        filled.chain(spaced.filter_map(|(slot, entry)| Some((slot, entry.as_ref()?))))
+        filled.chain(spaced.filter_map(|(slot, entry)| Some((slot, entry.as_ref()?.parts()))))
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &(K, V)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.within(0..self.slots()).map(|(_, entry)| entry)
     }
 
@@ -109,28 +136,38 @@ impl<K, V> Entries<K, V> {
         let filled = filled.filter_map(move |(slot, pair)| is_present(slot).then_some(pair));
         let spaced = mem::take(&mut self.spaced).into_iter().flatten();
         self.len = 0;
-        filled.chain(spaced)
+        filled.chain(spaced).map(Entry::pair)
     }
 }
 
 impl<K, V> Drop for Entries<K, V> {
     fn drop(&mut self) {
-        discard(mem::take(&mut self.spaced).into_iter().flatten());
+        discard(
+            mem::take(&mut self.spaced)
+                .into_iter()
+                .flatten()
+                .map(Entry::pair),
+        );
     }
 }
 
 impl<K, V> Draft<K, V> {
     /// Drops what is in the slots.
     pub(super) fn discard(&mut self) {
-        discard(mem::take(&mut self.spaced).into_iter().flatten());
+        discard(
+            mem::take(&mut self.spaced)
+                .into_iter()
+                .flatten()
+                .map(Entry::pair),
+        );
     }
 }
 
 /// Entries under construction: slots are opened in order, or all at once, and filled.
 pub(super) struct Draft<K, V> {
-    filled: Vec<(K, V)>,
+    filled: Vec<Entry<K, V>>,
     present: Vec<u64>,
-    spaced: Vec<Option<(K, V)>>,
+    spaced: Vec<Option<Entry<K, V>>>,
     /// As many slots as are open.
     open: usize,
     len: usize,
@@ -164,7 +201,7 @@ impl<K: Clone, V: Clone> Draft<K, V> {
         let mut draft = Self::with_room(slots);
         draft.open(slots);
         if let Some(any) = any {
-            draft.fill(&any);
+            draft.fill(&Entry::of(any));
         }
         draft
     }
@@ -173,6 +210,7 @@ impl<K: Clone, V: Clone> Draft<K, V> {
     /// slot after it, but not before many others went elsewhere: the processor is told of that.
     #[inline(always)]
     pub(super) fn stow(&mut self, slot: usize, entry: (K, V)) {
+        let entry = Entry::of(entry);
         if Entries::<K, V>::FILLED {
             self.filled[slot] = entry;
             fetch_after(&self.filled, slot);
@@ -190,13 +228,14 @@ impl<K: Clone, V: Clone> Draft<K, V> {
             .iter()
             .cloned()
             .chain(spaced.iter_mut().filter_map(Option::take))
+            .map(Entry::pair)
     }
 
     /// Makes gaps of slots that entries were stowed in, all of one block or of several whole ones. What stayed
     /// behind may be of a key that finds no place, and be where a lookup of it leads; `stays` is of one that does.
     pub(super) fn clear(&mut self, slots: Range<usize>, stays: Option<(K, V)>) {
         match stays {
-            Some(entry) => self.filled[slots].fill(entry),
+            Some(entry) => self.filled[slots].fill(Entry::of(entry)),
             None => self.hollow.push(slots),
         }
     }
@@ -219,6 +258,7 @@ impl<K: Clone, V: Clone> Draft<K, V> {
     #[inline]
     pub(super) fn put(&mut self, slot: usize, entry: (K, V)) {
         self.len += 1;
+        let entry = Entry::of(entry);
         if !Entries::<K, V>::FILLED {
             self.spaced[slot] = Some(entry);
             return;
@@ -229,7 +269,7 @@ impl<K: Clone, V: Clone> Draft<K, V> {
     }
 
     #[inline]
-    fn fill(&mut self, gap: &(K, V)) {
+    fn fill(&mut self, gap: &Entry<K, V>) {
         if self.filled.len() < self.open {
             self.filled.resize(self.open, gap.clone());
             self.present.resize(self.open.div_ceil(64), 0);
@@ -245,8 +285,8 @@ impl<K: Clone, V: Clone> Draft<K, V> {
             return;
         }
         let (first, count) = (self.open, slots.len());
-        if let Some((_, entry)) = from.within(slots.clone()).next() {
-            self.fill(entry);
+        if let Some((slot, _)) = from.within(slots.clone()).next() {
+            self.fill(&from.filled[slot]);
         }
         self.open += count;
         if self.filled.len() < first {
@@ -265,6 +305,7 @@ impl<K: Clone, V: Clone> Draft<K, V> {
 
     /// Replaces the entry in a slot.
     pub(super) fn replace(&mut self, slot: usize, entry: (K, V)) {
+        let entry = Entry::of(entry);
         if Entries::<K, V>::FILLED {
             self.filled[slot] = entry;
         } else {

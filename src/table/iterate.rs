@@ -6,11 +6,11 @@ use crate::table::level::Level;
 
 impl<K, V> Table<K, V> {
     /// Iterates over all entries, with their places.
-    pub(super) fn places(&self) -> impl Iterator<Item = (At, &(K, V))> {
+    pub(super) fn places(&self) -> impl Iterator<Item = (At, (&K, &V))> {
         let of = |level: &'_ Level<K, V>| 0..level.shape().slots();
         let first = self.first.entries().within(of(&self.first));
         let second = self.second.entries().within(of(&self.second));
-        let last = self.last.entries().iter().enumerate();
+        let last = self.last.entries().enumerate();
         first
             .map(|(slot, entry)| (At::First(slot), entry))
             .chain(second.map(|(slot, entry)| (At::Second(slot), entry)))

@@ -20,7 +20,7 @@ use crate::sync::{
     fault, order,
 };
 use crate::table::AT_ONCE;
-use crate::table::entries::Entries;
+use crate::table::entries::{Entries, Entry, cloned};
 use crate::table::filter::Filter;
 use crate::table::shape::{Shape, bucket};
 use crate::table::spills::Spills;
@@ -154,7 +154,7 @@ impl<K, V> Level<K, V> {
     {
         let (own, shared) = match Arc::try_unwrap(self.entries) {
             Ok(mut entries) => (Some(entries.take()), Vec::new()),
-            Err(entries) => (None, entries.iter().cloned().collect()),
+            Err(entries) => (None, entries.iter().map(cloned).collect()),
         };
         own.into_iter().flatten().chain(shared)
     }
@@ -184,12 +184,12 @@ impl<K, V> Level<K, V> {
         // is dropped. And `slot` is one of them: the block of a bucket that there is, and an offset within it. That
         // there are as many slots as the shape has was asserted when `open` was set; and there is no allocation of more.
         let candidate = if const { Entries::<K, V>::FILLED } {
-            Some(unsafe { &*open.cast::<(K, V)>().add(slot) })
+            Some(unsafe { &*open.cast::<Entry<K, V>>().add(slot) })
         } else {
-            unsafe { &*open.cast::<Option<(K, V)>>().add(slot) }.as_ref()
+            unsafe { &*open.cast::<Option<Entry<K, V>>>().add(slot) }.as_ref()
         };
         match candidate {
-            Some((known, value)) if known.borrow() == key => found(value),
+            Some(entry) if entry.key.borrow() == key => found(&entry.value),
             _ => otherwise(NoHit::Absent),
         }
     }
@@ -226,9 +226,9 @@ impl<K, V> Level<K, V> {
     #[inline(always)]
     fn prefetch(&self, slot: usize) {
         let bytes = if const { Entries::<K, V>::FILLED } {
-            size_of::<(K, V)>()
+            size_of::<Entry<K, V>>()
         } else {
-            size_of::<Option<(K, V)>>()
+            size_of::<Option<Entry<K, V>>>()
         };
         let slots = self.entries.address().cast::<u8>();
         ahead::fetch(slots.wrapping_add(slot * bytes));

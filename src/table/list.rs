@@ -66,8 +66,13 @@ impl<K, V> List<K, V> {
             .map(|offset| first + offset)
     }
 
-    pub(super) fn entries(&self) -> &[(K, V)] {
-        &self.entries
+    pub(super) fn get(&self, index: usize) -> Option<(&K, &V)> {
+        self.entries.get(index).map(|(key, value)| (key, value))
+    }
+
+    /// Iterates over all entries.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter().map(|(key, value)| (key, value))
     }
 
     /// Bytes of what it has allocated.
@@ -84,8 +89,8 @@ impl<K, V> List<K, V> {
     }
 
     /// Iterates over all entries with their mixed hashes.
-    pub(super) fn items(&self) -> impl Iterator<Item = (u64, &(K, V))> {
-        self.hashes.iter().copied().zip(&self.entries)
+    pub(super) fn items(&self) -> impl Iterator<Item = (u64, (&K, &V))> {
+        self.hashes.iter().copied().zip(self.entries())
     }
 }
 

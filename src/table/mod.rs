@@ -347,7 +347,7 @@ impl<K, V> Table<K, V> {
             return Some((value, self.second.is_marked(slot)));
         }
         let index = self.last.position(mixed, key)?;
-        let (_, value) = self.last.entries().get(index)?;
+        let (_, value) = self.last.get(index)?;
         Some((value, self.last.marks.has(index)))
     }
 
@@ -407,6 +407,7 @@ impl<K, V> Table<K, V> {
     }
 
     /// Where a key is that is here, marked or not, expired or not.
+    #[inline]
     fn place_of<Q>(&self, hash: u64, key: &Q) -> Option<At>
     where
         K: Borrow<Q>,
@@ -435,11 +436,12 @@ impl<K, V> Table<K, V> {
         is_known.then(|| self.place_of(hash, key)).flatten()
     }
 
-    fn entry(&self, at: At) -> Option<&(K, V)> {
+    #[inline]
+    fn entry(&self, at: At) -> Option<(&K, &V)> {
         match at {
             At::First(slot) => self.first.entries().candidate(slot),
             At::Second(slot) => self.second.entries().candidate(slot),
-            At::Last(index) => self.last.entries().get(index),
+            At::Last(index) => self.last.get(index),
         }
     }
 

@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::spread::spread;
 use crate::table::build::{Builder, build_level, from_items, is_too_much, item, with_rest};
 use crate::table::edits::{Edit, Edits, by_block, count_after};
+use crate::table::entries::cloned;
 use crate::table::level::Level;
 use crate::table::list::List;
 use crate::table::shape::Shape;
@@ -93,10 +94,9 @@ where
     of_second.extend(spilled.into_iter().map(|item| Edit::adding(item.mixed())));
     let (second, spilled) = patched_second(&table.second, of_second, &|key| spread(hash_of(key)));
     let kept = without(table.last.items(), gone(&edits.last, 0..table.last.len()));
-    let kept = kept.map(|(hash, (key, value))| Item {
-        hash,
-        key: key.clone(),
-        value: value.clone(),
+    let kept = kept.map(|(hash, entry)| {
+        let (key, value) = cloned(entry);
+        Item { hash, key, value }
     });
     let added = edits.last.into_iter().filter_map(Edit::into_item);
     let last = List::build(kept.chain(added).chain(spilled).collect());
@@ -133,10 +133,10 @@ where
         0..table.second.shape().slots(),
     )
     .chain(without(
-        table.last.items().map(|(_, entry)| entry),
+        table.last.entries(),
         gone(&edits.last, 0..table.last.len()),
     ))
-    .cloned();
+    .map(cloned);
     let all = edits
         .first
         .into_iter()
@@ -165,7 +165,7 @@ where
             if of_first[slot] {
                 continue;
             }
-            let item = item(entry.clone(), hash_of);
+            let item = item(cloned(entry), hash_of);
             let to = new.block_of(item.hash).saturating_sub(built);
             while open.len() <= to {
                 open.push_back(others.next().unwrap_or_default());
@@ -199,7 +199,7 @@ where
         return patched_level(level, edits, hash_of);
     }
     let kept: Vec<_> = kept_of(level, &edits, 0..level.shape().slots())
-        .cloned()
+        .map(cloned)
         .collect();
     let kept = kept.into_iter().map(|pair| item(pair, hash_of));
     build_level(
@@ -235,7 +235,7 @@ where
         }
         let first = block * shape.slots_per_block();
         let kept = kept_of(level, &edits, first..first + shape.slots_per_block());
-        let kept = kept.map(|entry| item(entry.clone(), hash_of));
+        let kept = kept.map(|entry| item(cloned(entry), hash_of));
         let mut items = Vec::with_capacity(shape.slots_per_block());
         items.extend(kept);
         items.extend(edits.into_iter().filter_map(Edit::into_item));
@@ -249,7 +249,7 @@ fn kept_of<'a, K, V>(
     level: &'a Level<K, V>,
     edits: &[Edit<K, V>],
     slots: Range<usize>,
-) -> impl Iterator<Item = &'a (K, V)> + use<'a, K, V> {
+) -> impl Iterator<Item = (&'a K, &'a V)> + use<'a, K, V> {
     let (first, gone) = (slots.start, gone(edits, slots.clone()));
     let entries = level.entries().within(slots);
     entries.filter_map(move |(slot, entry)| (!gone[slot - first]).then_some(entry))
