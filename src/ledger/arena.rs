@@ -84,6 +84,23 @@ impl<T> Arena<T> {
         }
     }
 
+    /// The slots that have an owner, in their order. Those of whoever is still at it may be empty, or missing.
+    pub(super) fn slots(&self) -> impl Iterator<Item = &Slot<T>> {
+        let len = self.len();
+        let mut reached = 0;
+        let segments = std::iter::from_fn(move || {
+            let left = len.checked_sub(reached).filter(|&left| left > 0)?;
+            let place = Self::place(reached);
+            reached += place.len;
+            let (chunk, at) = chunk_of(place.segment);
+            let segment = self.directory[chunk]
+                .get()
+                .and_then(|chunk| chunk[at].get());
+            Some(segment.map_or(&[][..], |segment| &segment[..left.min(place.len)]))
+        });
+        segments.flatten()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.claimed.load(order::COUNT) as usize
     }

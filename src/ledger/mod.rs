@@ -16,10 +16,13 @@ use crossbeam_utils::CachePadded;
 use self::arena::Arena;
 use crate::spread::spread;
 use crate::sync::atomic::AtomicU64;
-use crate::sync::{Hashed, ahead, fault, order, plain};
+use crate::sync::{Hashed, Slot, ahead, fault, order, plain};
 
 /// Words in a group: with the link they fill a cache line. Few in the models, so that groups fill up.
 const WORDS: usize = if cfg!(larder_loom) { 2 } else { 7 };
+
+/// With more writes for each key than so many, a walk of the keys is sooner done than one of the writes.
+const WRITES_A_KEY: usize = 4;
 
 /// Groups in a block, and the bits of a hash that choose one.
 const BLOCK_BITS: u32 = if cfg!(larder_loom) { 1 } else { 3 };
@@ -218,6 +221,32 @@ impl<K: Eq, T> Ledger<K, T> {
                 Some(below) => groups = below,
                 None => return,
             }
+        }
+    }
+
+    /// The same where nobody writes any more, which the caller has by way of an Acquire. Sooner if no key was written
+    /// twice: then entries are walked as they lie, and not as their words do.
+    pub(crate) fn for_each_at_rest<'a>(&'a self, mut each: impl FnMut(u64, &'a K, &'a T)) {
+        // Each key has counted one entry: if there are no more, nothing was put over another, nor left behind.
+        if self.keys() != self.entries.len() && !fault::planted("walks_what_is_replaced") {
+            return self.for_each(each);
+        }
+        for entry in self.entries.slots().filter_map(Slot::get) {
+            each(entry.key.hash, entry.key.key(), &entry.item);
+        }
+    }
+
+    /// Calls `each` for the key of every entry that was appended before what the caller has by way of an Acquire, and of
+    /// some later ones: also of what was overwritten, or is not put yet. Keys come more than once then.
+    pub(crate) fn for_each_appended<'a>(&'a self, mut each: impl FnMut(u64, &'a K)) {
+        // Where most was written over, there are fewer words to look at, and each leads elsewhere.
+        if self.keys() * WRITES_A_KEY < self.entries.len() {
+            return self.for_each(|hash, key, _| each(hash, key));
+        }
+        let skipped = usize::from(fault::planted("first_appended_passed_over"));
+        let slots = self.entries.slots().skip(skipped);
+        for entry in slots.filter_map(Slot::look) {
+            each(entry.key.hash, entry.key.key());
         }
     }
 

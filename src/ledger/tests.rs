@@ -7,7 +7,7 @@ use std::thread;
 
 use proptest::prelude::*;
 
-use super::Ledger;
+use super::{Ledger, WRITES_A_KEY};
 
 /// Hashes of all qualities.
 const HASHES: [fn(u64) -> u64; 5] = [
@@ -53,9 +53,82 @@ proptest! {
             assert_eq!(all.insert(key, item), None, "called twice for {key}");
         });
         prop_assert_eq!(ledger.keys(), model.len());
+        let mut at_rest = HashMap::new();
+        ledger.for_each_at_rest(|at, &key, &item| {
+            assert_eq!(at, hash(key));
+            assert_eq!(at_rest.insert(key, item), None, "called twice for {key}");
+        });
+        let mut appended: Vec<_> = Vec::new();
+        ledger.for_each_appended(|at, &key| {
+            assert_eq!(at, hash(key));
+            appended.push(key);
+        });
+        appended.sort_unstable();
+        appended.dedup();
+        prop_assert!(appended.iter().all(|key| model.contains_key(key)));
+        prop_assert_eq!(appended.len(), model.len());
+        prop_assert_eq!(&at_rest, &model);
         prop_assert_eq!(all, model);
         prop_assert!(ledger.written() <= writes.len());
     }
+}
+
+/// Whether the entries are the last of their keys, or some were written over, or left behind: the walk of a ledger at rest
+/// says the same as that of its words.
+#[test]
+fn a_ledger_at_rest_is_walked_as_any() {
+    let walked = |ledger: &Ledger<u64, u64>| {
+        let (mut any, mut at_rest) = (Vec::new(), Vec::new());
+        ledger.for_each(|hash, &key, &item| any.push((hash, key, item)));
+        ledger.for_each_at_rest(|hash, &key, &item| at_rest.push((hash, key, item)));
+        let in_order = at_rest.is_sorted_by_key(|&(_, key, _)| key);
+        any.sort_unstable();
+        at_rest.sort_unstable();
+        assert_eq!(any, at_rest);
+        (at_rest.len(), in_order)
+    };
+    for keys in [0, 1, 15, 16, 17, 48, 1000, 40_000] {
+        let ledger = Ledger::new(keys / 3);
+        for key in 0..keys as u64 {
+            put(&ledger, HASHES[0](key), key, key);
+        }
+        // As they lie: else there was no need to walk it so.
+        assert_eq!(walked(&ledger), (keys, true));
+        let index = ledger.prepare(HASHES[0](7), 7, 70);
+        assert_eq!(walked(&ledger).0, keys, "what is not put is not there");
+        assert!(ledger.link_if(index, |_| true));
+        assert_eq!(walked(&ledger).0, keys + usize::from(keys < 8));
+    }
+}
+
+/// Also what was written over, as long as that is not most of it; then each key once.
+#[test]
+fn what_was_appended_is_walked() {
+    let ledger = Ledger::new(0);
+    let appended = |ledger: &Ledger<u64, u64>| {
+        let mut keys = Vec::new();
+        ledger.for_each_appended(|hash, &key| {
+            assert_eq!(hash, HASHES[0](key));
+            keys.push(key);
+        });
+        keys
+    };
+    for _ in 0..WRITES_A_KEY {
+        for key in 0..100 {
+            put(&ledger, HASHES[0](key), key, 0);
+        }
+    }
+    let keys = appended(&ledger);
+    assert_eq!(keys.len(), 100 * WRITES_A_KEY);
+    assert!(
+        keys.iter()
+            .zip((0..100).cycle())
+            .all(|(&key, at)| key == at)
+    );
+    put(&ledger, HASHES[0](7), 7, 0);
+    let mut keys = appended(&ledger);
+    keys.sort_unstable();
+    assert_eq!(keys, Vec::from_iter(0..100));
 }
 
 #[test]

@@ -98,6 +98,9 @@ fn one_key(known: bool) -> impl Fn() {
             _ => panic!("{last:?}"),
         }
         assert_eq!(count(&ledger), 1);
+        let mut at_rest = Vec::new();
+        ledger.for_each_at_rest(|_, _, &item| at_rest.push(Some(item)));
+        assert_eq!(at_rest, [last], "in the order of their coming");
     }
 }
 
@@ -127,6 +130,27 @@ fn ledger_reads_while_it_is_written() {
         assert!((1..=3).contains(&count(&ledger)));
         writer.join().unwrap();
         assert_eq!(count(&ledger), 3);
+    });
+}
+
+/// A walk of what was appended meets all that was put before, and whole entries only.
+#[test]
+fn ledger_is_walked_while_it_is_written() {
+    run_model("ledger_is_walked_while_it_is_written", 4, || {
+        let ledger = ledger(1);
+        let writer = spawn(&ledger, |ledger| {
+            put(ledger, CROWDED, 1, 10);
+            put(ledger, CROWDED, 2, 20);
+        });
+        let known = ledger.get(CROWDED, &1).is_some();
+        let mut keys = Vec::new();
+        ledger.for_each_appended(|hash, &key| keys.push((hash, key)));
+        let expected = [(CROWDED, 0), (CROWDED, 1), (CROWDED, 2)];
+        assert!(keys.len() > usize::from(known) && expected.starts_with(&keys));
+        writer.join().unwrap();
+        let mut at_rest = Vec::new();
+        ledger.for_each_at_rest(|_, &key, &item| at_rest.push((key, item)));
+        assert_eq!(at_rest, [(0, 0), (1, 10), (2, 20)]);
     });
 }
 

@@ -162,7 +162,7 @@ fn sweep_against_set() {
 /// A load finds nothing, for what is there has expired, and does not mark the table that it did not find it in.
 #[test]
 fn sweep_against_load() {
-    run_model("sweep_against_load", 2500, || {
+    run_model("sweep_against_load", 2300, || {
         let (data, mut folder) = expired();
         let load = spawn(&data, |data| {
             let load = data.0.begin_load();

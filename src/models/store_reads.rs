@@ -41,7 +41,7 @@ fn own_write_of_a_present_key() {
 #[test]
 fn own_write_of_a_fresh_key_over_two_folds() {
     let model = own_write(2, [], |data| data.set(1, 20), Some(20));
-    run_model("own_write_of_a_fresh_key_over_two_folds", 2000, model);
+    run_model("own_write_of_a_fresh_key_over_two_folds", 1700, model);
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn stale_goes_while_it_is_written() {
 /// A dataset fails while a key is written: all goes but that key, also if it was folded before.
 #[test]
 fn stale_by_a_dataset_is_not_what_was_written() {
-    run_model("stale_by_a_dataset_is_not_what_was_written", 2000, || {
+    run_model("stale_by_a_dataset_is_not_what_was_written", 1700, || {
         let (data, mut folder) = tracked([(1, 10), (2, 2)]);
         folder.begin_dataset(&data.0);
         let writer = spawn(&data, |data| {

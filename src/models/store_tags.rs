@@ -102,7 +102,7 @@ fn tag_against_a_write_without() {
 /// The same of what is written with the tag, and then without, while the folder folds.
 #[test]
 fn tag_against_a_write_without_over_one_with() {
-    run_model("tag_against_a_write_without_over_one_with", 7000, || {
+    run_model("tag_against_a_write_without_over_one_with", 6500, || {
         let (data, mut folder) = store([]);
         let writer = spawn(&data, |data| {
             set_tagged(data, 1, Some(10));

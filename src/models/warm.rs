@@ -50,7 +50,7 @@ fn warm_that_began_before_an_invalidation() {
 /// What one run brings is in a snapshot whole or not at all.
 #[test]
 fn warm_is_one_group() {
-    run_model("warm_is_one_group", 800, || {
+    run_model("warm_is_one_group", 600, || {
         let (data, mut folder) = store([]);
         let load = data.0.begin_load();
         let number = load.number();

@@ -94,7 +94,7 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
         which: impl Fn(u64, &K, &Write<V>) -> bool,
     ) -> Self {
         self.list.reserve(sealed.keys());
-        sealed.for_each(|hash, key, write| {
+        sealed.for_each_sealed(|hash, key, write| {
             if which(hash, key, write) {
                 self.push(hash, key, write);
             }

@@ -357,7 +357,7 @@ pub(super) fn echo_after<K: Key, V: Value, S: BuildHasher>(
         .filter(|_| !fault::planted("echo_of_one_fold"))
         .map(|echo| echo.since(oldest))
         .unwrap_or_default();
-    sealed.for_each(|hash, _, write| {
+    sealed.for_each_sealed(|hash, _, write| {
         // Its own as well: a reload that is found late may have brought its value by now.
         if write.number() >= oldest + u64::from(fault::planted("echo_without_its_own")) {
             echo.note(hash, write.number());

@@ -370,4 +370,21 @@ impl<K: Eq, V> Overlay<K, V> {
         }
         self.writes.for_each(each);
     }
+
+    /// The same once it is sealed, sooner.
+    pub(crate) fn for_each_sealed<'a>(&'a self, each: impl FnMut(u64, &'a K, &'a Write<V>)) {
+        if !self.begun.load(order::MARK_LOOK) {
+            return;
+        }
+        self.writes.for_each_at_rest(each);
+    }
+
+    /// Calls `each` for every key that was written inside a gate that is sealed by now. Also for keys that are about to be
+    /// written, or are not after all, and for some more than once.
+    pub(crate) fn for_each_begun<'a>(&'a self, each: impl FnMut(u64, &'a K)) {
+        if !self.begun.load(order::MARK_LOOK) {
+            return;
+        }
+        self.writes.for_each_appended(each);
+    }
 }

@@ -52,6 +52,13 @@ pub(super) fn settle_weight<K: Eq, V>(view: &View<K, V>, next: &Table<K, V>, mar
 
 /// Marks what is superseded already, and takes its weight. Returns how much that was.
 pub(super) fn mark_all<K: Key, V: Value>(active: &Overlay<K, V>, next: &Generation<K, V>) -> u64 {
+    // A mark too many is a look too many. Weight is taken for what is superseded, and nothing else.
+    if !next.table.is_weighed() {
+        active.for_each_begun(|hash, key| {
+            next.table.mark(hash, key);
+        });
+        return 0;
+    }
     let mut weight = 0;
     active.for_each(|hash, key, _| {
         next.table.mark(hash, key);

@@ -212,6 +212,12 @@ impl<T> Slot<T> {
         self.0.get()
     }
 
+    /// For who is not told: what is there may be set at any time.
+    #[inline]
+    pub(crate) fn look(&self) -> Option<&T> {
+        self.0.get()
+    }
+
     pub(crate) fn take(&mut self) -> Option<T> {
         self.0.take()
     }

@@ -77,6 +77,11 @@ impl Weighed {
 }
 
 impl<K, V> Table<K, V> {
+    /// Whether it knows what its entries weigh.
+    pub(crate) fn is_weighed(&self) -> bool {
+        self.weighed.is_some()
+    }
+
     /// What all entries weigh, taken or not.
     pub(crate) fn total_weight(&self) -> u64 {
         self.weighed.as_ref().map_or(0, |weighed| weighed.total)

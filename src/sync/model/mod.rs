@@ -252,6 +252,11 @@ impl<T> Slot<T> {
         self.item.get()
     }
 
+    /// With the order that it brings.
+    pub(crate) fn look(&self) -> Option<&T> {
+        self.item.get()
+    }
+
     pub(crate) fn take(&mut self) -> Option<T> {
         self.item.take()
     }
