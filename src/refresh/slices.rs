@@ -21,6 +21,10 @@ pub(crate) struct Slices {
 }
 
 /// By what it is told how long was worked, and who rests is woken.
+#[cfg_attr(
+    any(larder_loom, larder_shuttle),
+    allow(dead_code, reason = "nobody rests in a model")
+)]
 pub(crate) trait Timer: Send + Sync {
     fn now(&self) -> Duration;
 
@@ -77,6 +81,10 @@ pub(crate) fn in_slices<R>(slices: Option<&Arc<Slices>>, work: impl FnOnce() -> 
 }
 
 /// A thread's slice.
+#[cfg_attr(
+    any(larder_loom, larder_shuttle),
+    allow(dead_code, reason = "nobody rests in a model")
+)]
 struct Slice {
     slices: Arc<Slices>,
     /// When it began.

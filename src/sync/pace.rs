@@ -13,6 +13,10 @@ const EVERY: usize = 128;
 const BYTES: usize = 64 << 10;
 
 /// What a thread does at a checkpoint.
+#[cfg_attr(
+    any(larder_loom, larder_shuttle),
+    allow(dead_code, reason = "nobody rests in a model")
+)]
 pub(crate) trait Pace {
     fn checkpoint(&self);
 }
