@@ -45,6 +45,7 @@
 //! | hold a list, an index, or anything else that is made of a dataset | [`Builder::derive`]: [`Derived`], [`List`], [`Index`] |
 //! | refuse a dataset that cannot be right | [`Builder::validate_dataset`]: a [`Dataset`]; [`Builder::dataset_min_count`], [`Builder::dataset_max_change`] |
 //! | keep it fresh | [`Builder::refresh_every`], [`Builder::refresh_retry`], [`Builder::refresh_timeout`], [`Builder::max_stale`], [`Builder::refresh_filter`]; now: [`Bucket::refresh`], a [`RefreshTicket`] |
+//! | share one core with its readers | [`Builder::refresh_in_slices`] |
 //! | write | [`Bucket::set`], [`Bucket::set_many`], [`Bucket::try_set`] |
 //! | write what depends on what is there | [`Bucket::update`], [`Bucket::set_if_absent`], [`Bucket::take`]; of several keys in one step: [`Bucket::update_many`], a [`Step`] |
 //! | remove | [`Bucket::invalidate`], [`Bucket::invalidate_many`], [`Bucket::invalidate_if`], [`Bucket::clear`] |

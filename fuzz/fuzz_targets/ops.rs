@@ -44,6 +44,8 @@ fn fuzz_one(bytes: &[u8]) -> usize {
         mortal: second & 4 != 0,
         asks: second & 8 != 0,
         counts: second & 16 != 0,
+        // Seldom, as it rests in real time.
+        sliced: second >> 5 == 7,
     };
     let mut ops = Vec::new();
     while !bytes.0.is_empty() && ops.len() < 200 {

@@ -13,6 +13,7 @@ mod options;
 mod refresh;
 mod refresh_timeout;
 mod reset;
+mod slices;
 mod storage;
 mod ttl;
 mod warm;
@@ -37,7 +38,7 @@ use crate::refresh::dataset::Fetcher;
 #[cfg(feature = "dump")]
 use crate::refresh::dumps::Dumper;
 use crate::refresh::worker::Refresher;
-use crate::refresh::{Deriver, OnReset, Validate, Validators};
+use crate::refresh::{Deriver, OnReset, Slices, Validate, Validators};
 use crate::stats::Counters;
 use crate::store::{Batch, Check, Store, Terms, Weigher};
 use crate::sync::Arc;
@@ -59,6 +60,7 @@ use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 /// | `refresh_jitter` | 0.1 of the interval |
 /// | `refresh_retry` | none: a refresh that failed is tried again at the next interval |
 /// | `refresh_timeout` | none: a refresh waits for its loads |
+/// | `refresh_in_slices` | no: the refresher works without rests |
 /// | `dataset_min_count`, `dataset_max_change` | none: any dataset is taken |
 /// | `ttl` | none: values never expire |
 /// | `max_weight` | none: everything is kept |
@@ -108,6 +110,7 @@ pub struct Builder<K, V, S = DefaultHashBuilder> {
     storage: Option<storage::Given<K, V>>,
     warmers: warm::Warmers<K, V>,
     context: Option<Context>,
+    slices: Option<Slices>,
     #[cfg(feature = "dump")]
     dump: Option<dump::DumpOptions<K, V>>,
 }
@@ -138,6 +141,7 @@ impl<K: Key, V: Value> Builder<K, V> {
             storage: None,
             warmers: Vec::new(),
             context: None,
+            slices: None,
             #[cfg(feature = "dump")]
             dump: None,
         }
@@ -173,17 +177,10 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             storage: self.storage,
             warmers: self.warmers,
             context: self.context,
+            slices: self.slices,
             #[cfg(feature = "dump")]
             dump: self.dump,
         }
-    }
-
-    /// How long a write stays in the overlay, at the least, before it is folded into the snapshot.
-    /// Less makes later reads of it faster sooner, and folds more often. A fold is due earlier when the
-    /// overlay has grown to an eighth of the snapshot. Default: 100 milliseconds.
-    pub fn fold_delay(mut self, time: Duration) -> Self {
-        self.options.fold_delay = Some(time);
-        self
     }
 
     /// How long a shutdown, or the drop of the last handle, waits for threads to end. Default: 5
@@ -239,6 +236,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         exists::check(&config, self.exists.is_some(), &source)?;
         refresh_timeout::check(&config, self.dataset_loader.is_some(), &source)?;
         warm::check(&config, &self.warmers)?;
+        let slices = slices::checked(self.slices)?;
         let key_events = observers::key_events(self.key_observer, self.key_events)?;
         let clock = self.clock;
         let stats = Arc::new(Counters::default());
@@ -322,7 +320,7 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
         };
         let fetcher = self.dataset_loader.map(|loader| {
             let fetcher = Fetcher::new(loader, validators, config.ttl);
-            Arc::new(fetcher.deriving(self.derivers))
+            Arc::new(fetcher.deriving(self.derivers).in_slices(slices.clone()))
         });
         let refresher = Refresher::new(
             Arc::clone(&store),
@@ -334,12 +332,16 @@ impl<K: Key, V: Value, S: HashBuilder> Builder<K, V, S> {
             clock.clone(),
             &config,
         );
-        let (refresher, saver, lacks) = storage::begin(opened, &store, refresher);
+        let (refresher, saver, lacks) =
+            storage::begin(opened, &store, refresher.in_slices(slices.clone()));
         // From here on, a way out by `?` drops the core, which ends the threads that run.
         let core = Core::new(
             self.name, store, loads, control, fetcher, stats, events, clock, config,
         );
-        let core = core.asking_to_reset(self.on_reset).saved_by(saver);
+        let core = core
+            .asking_to_reset(self.on_reset)
+            .saved_by(saver)
+            .in_slices(slices);
         #[cfg(feature = "dump")]
         let core = core.dumped_by(dumper);
         core.start(refresher, lacks)?;

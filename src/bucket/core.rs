@@ -14,7 +14,7 @@ use crate::refresh::dataset::Fetcher;
 use crate::refresh::dumps::Dumper;
 use crate::refresh::saves::Saver;
 use crate::refresh::warm::Runs;
-use crate::refresh::{OnReset, Resets};
+use crate::refresh::{OnReset, Resets, Slices};
 use crate::stats::Counters;
 use crate::store::{Content, Store};
 use crate::sync::{Arc, Mutex};
@@ -38,6 +38,7 @@ pub(super) struct Core<K: Key, V: Value, S: HashBuilder> {
     #[cfg(feature = "dump")]
     pub(super) dumper: Option<Arc<Dumper<K, V>>>,
     pub(super) saver: Option<Arc<Saver<K, V>>>,
+    slices: Option<Arc<Slices>>,
     ended: Mutex<bool>,
 }
 
@@ -75,6 +76,7 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
             #[cfg(feature = "dump")]
             dumper: None,
             saver: None,
+            slices: None,
             ended,
         }
     }
@@ -93,6 +95,11 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
 
     pub(super) fn saved_by(mut self, saver: Option<Arc<Saver<K, V>>>) -> Self {
         self.saver = saver;
+        self
+    }
+
+    pub(super) fn in_slices(mut self, slices: Option<Arc<Slices>>) -> Self {
+        self.slices = slices;
         self
     }
 
@@ -197,6 +204,10 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
     pub(super) fn shutdown(&self, limit: Duration) {
         let first = !std::mem::replace(&mut *self.ended.lock(), true);
         if first {
+            // What is left to be done is waited for.
+            if let Some(slices) = &self.slices {
+                slices.end();
+            }
             if let Some(fetcher) = &self.fetcher {
                 fetcher.stop();
             }

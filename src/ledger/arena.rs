@@ -2,7 +2,7 @@
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{Lazy, Slot, order, plain};
+use crate::sync::{Lazy, Slot, order, pace, plain};
 
 /// Slots of the first segment, if as many fit.
 const LEAST: usize = if cfg!(larder_loom) { 4 } else { 16 };
@@ -14,11 +14,21 @@ const MOST_BYTES: usize = 64 << 10;
 /// Chunks of the directory. Each is as large as all before it, so these are never used up.
 const CHUNKS: usize = if cfg!(larder_loom) { 2 } else { 40 };
 
-type Segment<T> = Lazy<Box<[Slot<T>]>>;
+/// The slots of a segment. Whoever drops all of them has a checkpoint at each, as they hold things of the user's.
+struct Segment<T>(Box<[Slot<T>]>);
+
+impl<T> Drop for Segment<T> {
+    fn drop(&mut self) {
+        pace::checkpoint();
+    }
+}
+
+/// Segments, and room for more.
+type Chunk<T> = Box<[Lazy<Segment<T>>]>;
 
 /// Segments of slots, made when they are reached: each twice as large as the one before, up to a limit.
 pub(super) struct Arena<T> {
-    directory: [Lazy<Box<[Segment<T>]>>; CHUNKS],
+    directory: [Lazy<Chunk<T>>; CHUNKS],
     /// How many slots have an owner. No model switches threads here: that all are different is enough. Apart
     /// from what readers look at: each write changes it.
     claimed: CachePadded<plain::Word>,
@@ -52,7 +62,7 @@ impl<T> Arena<T> {
         // A model has enough steps without a look for the first segment at each access.
         #[cfg(larder_loom)]
         {
-            let first = Lazy::full(made(Self::FIRST, Slot::new));
+            let first = Lazy::full(Segment(made(Self::FIRST, Slot::new)));
             directory[0] = Lazy::full(Box::new([first]) as Box<[_]>);
         }
         Self {
@@ -66,8 +76,8 @@ impl<T> Arena<T> {
         let place = Self::place(index);
         let (chunk, at) = chunk_of(place.segment);
         let chunk = self.directory[chunk].get_or_make(|| made(1 << chunk, Lazy::new));
-        let segment = chunk[at].get_or_make(|| made(place.len, Slot::new));
-        (index, segment[place.slot].set(item))
+        let segment = chunk[at].get_or_make(|| Segment(made(place.len, Slot::new)));
+        (index, segment.0[place.slot].set(item))
     }
 
     /// What was appended with this index. Whoever has the index has it from there, by way of an Acquire.
@@ -78,7 +88,7 @@ impl<T> Arena<T> {
         let segment = self.directory[chunk]
             .get()
             .and_then(|chunk| chunk[at].get());
-        match segment.and_then(|segment| segment[place.slot].get()) {
+        match segment.and_then(|segment| segment.0[place.slot].get()) {
             Some(item) => item,
             None => unreachable!("an index is known only after its slot is set"),
         }
@@ -96,7 +106,7 @@ impl<T> Arena<T> {
             let segment = self.directory[chunk]
                 .get()
                 .and_then(|chunk| chunk[at].get());
-            Some(segment.map_or(&[][..], |segment| &segment[..left.min(place.len)]))
+            Some(segment.map_or(&[][..], |segment| &segment.0[..left.min(place.len)]))
         });
         segments.flatten()
     }
@@ -111,7 +121,7 @@ impl<T> Arena<T> {
         chunks
             .map(|chunk| {
                 let segments = chunk.iter().filter_map(Lazy::get);
-                let slots = segments.map(|segment| size_of_val(&**segment));
+                let slots = segments.map(|segment| size_of_val(&*segment.0));
                 size_of_val(&**chunk) + slots.sum::<usize>()
             })
             .sum()

@@ -16,7 +16,7 @@ use crossbeam_utils::CachePadded;
 use self::arena::Arena;
 use crate::spread::spread;
 use crate::sync::atomic::AtomicU64;
-use crate::sync::{Hashed, Slot, ahead, fault, order, plain};
+use crate::sync::{Hashed, Slot, ahead, fault, order, pace, plain};
 
 /// Words in a group: with the link they fill a cache line. Few in the models, so that groups fill up.
 const WORDS: usize = if cfg!(larder_loom) { 2 } else { 7 };
@@ -101,7 +101,7 @@ impl<K: Eq, T> Ledger<K, T> {
             .next_power_of_two()
             .max(LEAST_ROOT);
         Self {
-            root: std::iter::repeat_with(Group::new).take(groups).collect(),
+            root: pace::filled(groups, Group::new),
             blocks: Arena::new(),
             entries: Arena::new(),
             keys: CachePadded::new(plain::Word::new(0)),
@@ -210,11 +210,17 @@ impl<K: Eq, T> Ledger<K, T> {
     pub(crate) fn for_each<'a>(&'a self, mut each: impl FnMut(u64, &'a K, &'a T)) {
         let mut open: Vec<&[Group]> = Vec::new();
         let mut groups = &self.root[..];
+        let mut turns = pace::Turns::default();
         loop {
             for (at, group) in groups.iter().enumerate() {
+                turns.turn();
                 if let Some(later) = groups.get(at + GROUPS_AHEAD) {
                     self.fetch_entries(later);
                 }
+                let mut each = |hash, key, item| {
+                    turns.turn();
+                    each(hash, key, item);
+                };
                 open.extend(self.for_each_in(group, &mut each));
             }
             match open.pop() {
@@ -231,7 +237,7 @@ impl<K: Eq, T> Ledger<K, T> {
         if self.keys() != self.entries.len() && !fault::planted("walks_what_is_replaced") {
             return self.for_each(each);
         }
-        for entry in self.entries.slots().filter_map(Slot::get) {
+        for entry in pace::each(self.entries.slots().filter_map(Slot::get)) {
             each(entry.key.hash, entry.key.key(), &entry.item);
         }
     }
@@ -245,7 +251,7 @@ impl<K: Eq, T> Ledger<K, T> {
         }
         let skipped = usize::from(fault::planted("first_appended_passed_over"));
         let slots = self.entries.slots().skip(skipped);
-        for entry in slots.filter_map(Slot::look) {
+        for entry in pace::each(slots.filter_map(Slot::look)) {
             each(entry.key.hash, entry.key.key());
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::control::{Control, Fetched};
 use super::derive::{Arrivals, Deriver};
+use super::slices::{Slices, in_slices};
 use super::{Dataset, Validators};
 use crate::clock::Deadline;
 use crate::contain::contained;
@@ -27,6 +28,7 @@ pub(crate) struct Fetcher<K, V> {
     published: AtomicBool,
     /// How long its values live, if not for ever.
     ttl: Option<Duration>,
+    slices: Option<Arc<Slices>>,
     job: Mutex<Job>,
     parker: Arc<Parker>,
 }
@@ -50,6 +52,7 @@ impl<K: Key, V: Value> Fetcher<K, V> {
             derivers: Vec::new(),
             published: AtomicBool::new(false),
             ttl,
+            slices: None,
             job: Mutex::default(),
             parker: Parker::new(),
         }
@@ -57,6 +60,12 @@ impl<K: Key, V: Value> Fetcher<K, V> {
 
     pub(crate) fn deriving(mut self, derivers: Vec<Deriver<K, V>>) -> Self {
         self.derivers = derivers;
+        self
+    }
+
+    /// The same in slices, if there are such.
+    pub(crate) fn in_slices(mut self, slices: Option<Arc<Slices>>) -> Self {
+        self.slices = slices;
         self
     }
 
@@ -92,7 +101,10 @@ impl<K: Key, V: Value> Fetcher<K, V> {
                 return;
             }
             match wanted {
-                Some(fetch) => control.deliver(fetch, self.fetch(store, stats)),
+                Some(fetch) => {
+                    let fetched = in_slices(self.slices.as_ref(), || self.fetch(store, stats));
+                    control.deliver(fetch, fetched);
+                }
                 None => self.parker.park_forever(),
             }
         }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::error::{BoxError, Error};
 use crate::store::{Derivations, Made};
-use crate::sync::{Arc, unique};
+use crate::sync::{Arc, pace, unique};
 use crate::table::Table;
 use crate::{HashBuilder, Key};
 
@@ -100,10 +100,10 @@ fn in_order<'a, K: Key, V>(
     let repeat = keys.len() > table.len();
     let mut seen = HashSet::with_hasher(hasher.clone());
     let from_the_last = keys.iter().rev();
-    let mut pairs: Vec<_> = from_the_last
+    let pairs = pace::each(from_the_last)
         .filter(|&key| !repeat || seen.insert(key))
-        .filter_map(|key| Some((key, table.find_any(hasher.hash_one(key), key)?)))
-        .collect();
+        .filter_map(|key| Some((key, table.find_any(hasher.hash_one(key), key)?)));
+    let mut pairs: Vec<_> = pairs.collect();
     pairs.reverse();
     pairs
 }

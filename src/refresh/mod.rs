@@ -17,6 +17,7 @@ mod reset;
 mod round;
 pub(crate) mod saves;
 mod schedule;
+mod slices;
 mod stale;
 mod tags;
 mod validate;
@@ -27,5 +28,8 @@ pub(crate) mod worker;
 pub(crate) use self::derive::Deriver;
 pub use self::reset::Reset;
 pub(crate) use self::reset::{OnReset, Parts, Resets};
+pub(crate) use self::slices::Slices;
+#[cfg(all(test, not(larder_loom), not(larder_shuttle)))]
+pub(crate) use self::slices::{Timer, in_slices};
 pub use self::validate::Dataset;
 pub(crate) use self::validate::{Validate, Validators};

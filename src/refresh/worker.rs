@@ -7,6 +7,7 @@ use super::dataset::Fetcher;
 use super::joints::close_joints;
 use super::round::Refresh;
 use super::schedule::{Schedule, quiet_fold_due, rested};
+use super::slices::{Slices, in_slices};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::contain::contained;
@@ -51,6 +52,7 @@ pub(crate) struct Refresher<K: Key, V: Value, S: HashBuilder> {
     /// When a fold has last brought home what was beside the others, and what that took.
     last_home: (Duration, Duration),
     retry_fold_at: Option<Duration>,
+    slices: Option<Arc<Slices>>,
 }
 
 impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
@@ -96,6 +98,7 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
             last_fold_cost: Duration::ZERO,
             last_home: (Duration::ZERO, Duration::ZERO),
             retry_fold_at: None,
+            slices: None,
             clock,
         }
     }
@@ -106,9 +109,16 @@ impl<K: Key, V: Value, S: HashBuilder> Refresher<K, V, S> {
         self
     }
 
+    /// The same in slices, if there are such.
+    pub(crate) fn in_slices(mut self, slices: Option<Arc<Slices>>) -> Self {
+        self.slices = slices;
+        self
+    }
+
     /// The body of the refresher's thread.
     pub(crate) fn work(mut self) {
-        while self.turn() {
+        let slices = self.slices.take();
+        while in_slices(slices.as_ref(), || self.turn()) {
             let deadline = self.next_deadline();
             self.control.bell().park(&self.clock, deadline);
         }

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use super::overlay::{Overlay, Write};
 use super::tally::Tally;
 use crate::clock::{Clock, Deadline, Tick};
-use crate::sync::{Arc, fault};
+use crate::sync::{Arc, fault, pace};
 use crate::table::{Change, Recency, Table};
 use crate::{Key, Value};
 
@@ -122,7 +122,7 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
                 }
             });
         }
-        for (key, (hash, write)) in newest {
+        for (key, (hash, write)) in pace::each(newest) {
             self.push(hash, key, write);
         }
         self
@@ -166,22 +166,24 @@ impl<'a, K: Key, V: Value> Changes<'a, K, V> {
         let expired = table.expired_at(self.now).map(|key| (hash(key), key));
         let expired = expired.filter(|&(hash, key)| sealed.get(hash, key).is_none());
         let before = self.list.len();
-        self.list.extend(expired.map(|(hash, key)| Change {
+        let gone = expired.map(|(hash, key)| Change {
             hash,
             key: key.clone(),
             value: None,
-        }));
+        });
+        pace::extend(&mut self.list, gone);
         self.tally.expired += self.list.len() - before;
     }
 
     /// Removes what is to be evicted.
     pub(super) fn evict(&mut self, victims: Vec<&K>, hash: impl Fn(&K) -> u64) {
         self.tally.evicted += victims.len();
-        self.list.extend(victims.into_iter().map(|key| Change {
+        let gone = victims.into_iter().map(|key| Change {
             hash: hash(key),
             key: key.clone(),
             value: None,
-        }));
+        });
+        pace::extend(&mut self.list, gone);
     }
 
     /// The keys of all of them.

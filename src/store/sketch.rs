@@ -5,6 +5,7 @@
 //! was counted since the last halving; too much of a key that shares all four of its counters with others.
 
 use crate::spread::spread;
+use crate::sync::pace;
 
 /// The counters of a few keys: one line of a cache, so that a look costs one miss.
 type Block = [u64; 8];
@@ -41,7 +42,7 @@ impl Sketch {
     /// Has a place for so many keys. What it knows it knows still: a block that is doubled says in both what it said.
     pub(super) fn make_room(&mut self, keys: usize) {
         while self.blocks.len() * KEYS < keys {
-            self.blocks = self.blocks.iter().flat_map(|&b| [b, b]).collect();
+            self.blocks = pace::collect(self.blocks.iter().flat_map(|&b| [b, b]));
         }
     }
 
@@ -74,7 +75,7 @@ impl Sketch {
     /// Forgets half of all, if enough was counted.
     pub(super) fn age(&mut self) {
         while self.uses >= USES * KEYS * self.blocks.len() {
-            for word in self.blocks.iter_mut().flatten() {
+            for word in pace::each(&mut self.blocks).flatten() {
                 *word = (*word >> 1) & HALVED;
             }
             self.uses /= 2;

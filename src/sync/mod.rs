@@ -27,6 +27,7 @@ mod mutex;
 pub(crate) mod order;
 #[cfg(not(any(larder_loom, larder_shuttle)))]
 mod own_slots;
+pub(crate) mod pace;
 mod parker;
 mod published;
 mod slots;

@@ -1,6 +1,7 @@
 //! What a table knows of its entries beside their keys and values: one thing for each place.
 
 use super::{At, Table};
+use crate::sync::pace;
 
 /// One thing for each place of a table.
 pub(super) struct Beside<T> {
@@ -11,7 +12,7 @@ pub(super) struct Beside<T> {
 
 impl<T> Beside<T> {
     pub(super) fn new<K, V>(table: &Table<K, V>, each: impl Fn() -> T) -> Self {
-        let of = |places: usize| std::iter::repeat_with(&each).take(places).collect();
+        let of = |places| pace::filled(places, &each);
         Self {
             first: of(table.first.shape().slots()),
             second: of(table.second.shape().slots()),
@@ -71,7 +72,7 @@ impl<K: Eq, V> Table<K, V> {
                 }
             }
         }
-        for (hash, key, thing) in changed {
+        for (hash, key, thing) in pace::each(changed) {
             if let Some(at) = self.place_of(hash, key) {
                 beside.set(at, thing);
             }

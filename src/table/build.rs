@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::contain::drop_contained;
 use crate::spread::spread;
+use crate::sync::pace;
 use crate::table::entries::{Draft, Entries};
 use crate::table::filter::Filter;
 use crate::table::level::Level;
@@ -26,7 +27,7 @@ where
 {
     let (least, most) = pairs.size_hint();
     if most != Some(least) {
-        let pairs: Vec<(K, V)> = pairs.collect();
+        let pairs: Vec<(K, V)> = pace::collect(pairs);
         return from_pairs(pairs.into_iter(), hash_of);
     }
     let table = from_items(pairs.map(|pair| item(pair, hash_of)), least, hash_of);
@@ -122,7 +123,7 @@ where
     V: Clone,
 {
     let mut gathered = Gathered::new(count);
-    for item in items {
+    for item in pace::each(items) {
         gathered.push(item);
     }
     gathered.build(hash_of)
@@ -206,7 +207,7 @@ impl<K: Clone + Eq, V: Clone> Gathered<K, V> {
         for (part, &count) in self.waiting.iter().enumerate() {
             let first = part * self.room;
             let stowed = builder.entries.take(first..first + count);
-            let mut items: Vec<_> = stowed.map(|pair| item(pair, hash_of)).collect();
+            let mut items = pace::collect(stowed.map(|pair| item(pair, hash_of)));
             while let Some((_, item)) = late.next_if(|&(of, _)| of == part) {
                 items.push(item);
             }
@@ -324,7 +325,7 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
 
     fn put(&mut self, first: usize, blocks: usize, items: Vec<Item<K, V>>) {
         let buckets = self.shape.buckets();
-        for (item, place) in items.into_iter().zip(&self.placer.places) {
+        for (item, place) in pace::each(items.into_iter().zip(&self.placer.places)) {
             let bucket = bucket(item.hash, buckets);
             self.filter.add(bucket, item.hash);
             match *place {
@@ -344,6 +345,7 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
 
     /// Copies the next block from a level of the same shape.
     pub(super) fn copy(&mut self, level: &Level<K, V>) {
+        pace::checkpoint();
         let slots = self.shape.slots_per_block();
         self.pilots.extend_from_slice(level.pilots_of(self.blocks));
         let first = self.blocks * slots;

@@ -1,6 +1,7 @@
 //! What changes in a table, sorted by where that is.
 
 use crate::spread::spread;
+use crate::sync::pace;
 use crate::table::shape::Shape;
 use crate::table::{Change, Item, Table};
 
@@ -26,7 +27,7 @@ impl<K: Eq, V> Edits<K, V> {
         let (mut first, mut second, mut last) = (Vec::new(), Vec::new(), Vec::new());
         let mut new = Vec::with_capacity(changes.len());
         let mut may_be_here = Vec::new();
-        for change in changes {
+        for change in pace::each(changes) {
             if table.first.may_know(change.hash) {
                 may_be_here.push(change);
             } else if change.value.is_some() {
@@ -34,7 +35,8 @@ impl<K: Eq, V> Edits<K, V> {
             }
         }
         // Block by block, so that an entry that is looked at is in the caches more often than not.
-        for change in by_block(table.first.shape(), may_be_here, |change| change.hash).flatten() {
+        let by_block = by_block(table.first.shape(), may_be_here, |change| change.hash);
+        for change in pace::each(by_block.flatten()) {
             if let Some(slot) = table.first.position(change.hash, &change.key) {
                 first.push(Edit::of(Some(slot), change));
                 continue;
@@ -71,17 +73,17 @@ impl<K: Eq, V> Edits<K, V> {
     pub(super) fn put_new_in_place(&mut self, table: &Table<K, V>) {
         let new = std::mem::take(&mut self.new);
         if table.first.entries().len() == 0 {
-            self.second.extend(new.into_iter().map(Edit::mixed));
+            pace::extend(&mut self.second, new.into_iter().map(Edit::mixed));
         } else {
-            self.first.extend(new);
+            pace::extend(&mut self.first, new);
         }
     }
 
     /// Has it be added to the second level in any case. Returns the hashes of those keys.
     pub(super) fn put_new_apart(&mut self) -> Vec<u64> {
         let new = std::mem::take(&mut self.new);
-        let apart = new.iter().map(|edit| edit.change.hash).collect();
-        self.second.extend(new.into_iter().map(Edit::mixed));
+        let apart = pace::collect(new.iter().map(|edit| edit.change.hash));
+        pace::extend(&mut self.second, new.into_iter().map(Edit::mixed));
         apart
     }
 }
@@ -124,7 +126,7 @@ impl<K, V> Change<K, V> {
 
 /// How many entries a level of so many has after some edits.
 pub(super) fn count_after<K, V>(entries: usize, edits: &[Edit<K, V>]) -> usize {
-    edits.iter().fold(entries, |count, edit| {
+    pace::each(edits).fold(entries, |count, edit| {
         let before = usize::from(edit.at.is_some());
         count - before + usize::from(edit.change.value.is_some())
     })
@@ -145,7 +147,7 @@ pub(super) fn by_block<T>(
     }
     let room = things.len() / blocks * 9 / 8;
     parted.resize_with(blocks, || Vec::with_capacity(room));
-    for thing in things {
+    for thing in pace::each(things) {
         parted[shape.block_of(hash_of(&thing))].push(thing);
     }
     parted.into_iter()

@@ -4,7 +4,7 @@ use std::mem::{self, needs_drop};
 use std::ops::Range;
 
 use crate::contain::drop_contained;
-use crate::sync::ahead;
+use crate::sync::{ahead, pace};
 use crate::table::discard;
 use crate::table::pages::enlarge;
 
@@ -245,7 +245,7 @@ impl<K: Clone, V: Clone> Draft<K, V> {
         let first = self.open;
         self.open += slots;
         if !Entries::<K, V>::FILLED {
-            self.spaced.resize_with(self.open, || None);
+            pace::resize(&mut self.spaced, self.open, || None);
         }
         first
     }
@@ -271,7 +271,7 @@ impl<K: Clone, V: Clone> Draft<K, V> {
     #[inline]
     fn fill(&mut self, gap: &Entry<K, V>) {
         if self.filled.len() < self.open {
-            self.filled.resize(self.open, gap.clone());
+            pace::resize(&mut self.filled, self.open, || gap.clone());
             self.present.resize(self.open.div_ceil(64), 0);
         }
     }
@@ -279,7 +279,7 @@ impl<K: Clone, V: Clone> Draft<K, V> {
     /// Opens as many slots as these of others, with copies of what they have.
     pub(super) fn copy(&mut self, from: &Entries<K, V>, slots: Range<usize>) {
         if !Entries::<K, V>::FILLED {
-            self.spaced.extend_from_slice(&from.spaced[slots.clone()]);
+            pace::extend(&mut self.spaced, from.spaced[slots.clone()].iter().cloned());
             self.open = self.spaced.len();
             self.len += from.within(slots).count();
             return;

@@ -4,7 +4,7 @@
 //! nothing, and wait for the memory for it: of a million entries a third of what a write takes. Here one word is looked at,
 //! which depends on nothing but the hash; nine new keys in ten are told to be new by it.
 
-use crate::sync::ahead;
+use crate::sync::{ahead, pace};
 use crate::table::pages::enlarge;
 use crate::table::shape::{Shape, bucket};
 use crate::table::spills::Spills;
@@ -83,7 +83,7 @@ impl Filter {
 impl Clone for Filter {
     fn clone(&self) -> Self {
         let mut copy = Self::with_words(self.0.len());
-        copy.0.extend_from_slice(&self.0);
+        pace::extend(&mut copy.0, self.0.iter().copied());
         copy
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{At, Table};
 use crate::clock::Tick;
+use crate::sync::pace;
 use crate::table::level::Level;
 
 impl<K, V> Table<K, V> {
@@ -11,10 +12,11 @@ impl<K, V> Table<K, V> {
         let first = self.first.entries().within(of(&self.first));
         let second = self.second.entries().within(of(&self.second));
         let last = self.last.entries().enumerate();
-        first
+        let all = first
             .map(|(slot, entry)| (At::First(slot), entry))
             .chain(second.map(|(slot, entry)| (At::Second(slot), entry)))
-            .chain(last.map(|(index, entry)| (At::Last(index), entry)))
+            .chain(last.map(|(index, entry)| (At::Last(index), entry)));
+        pace::each(all)
     }
 
     /// Iterates over all entries, also marked ones, in table order, but for those that have expired by then.

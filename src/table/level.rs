@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::sync::{
     ahead,
     atomic::{AtomicPtr, AtomicU64},
-    fault, order,
+    fault, order, pace,
 };
 use crate::table::AT_ONCE;
 use crate::table::entries::{Entries, Entry, cloned};
@@ -100,8 +100,8 @@ impl<K, V> Level<K, V> {
             return self;
         }
         self.spills
-            .add(hashes.iter().map(|&hash| bucket(hash, buckets)));
-        for &hash in hashes {
+            .add(pace::each(hashes).map(|&hash| bucket(hash, buckets)));
+        for &hash in pace::each(hashes) {
             self.filter.add(bucket(hash, buckets), hash);
         }
         self
@@ -154,7 +154,7 @@ impl<K, V> Level<K, V> {
     {
         let (own, shared) = match Arc::try_unwrap(self.entries) {
             Ok(mut entries) => (Some(entries.take()), Vec::new()),
-            Err(entries) => (None, entries.iter().map(cloned).collect()),
+            Err(entries) => (None, pace::collect(entries.iter().map(cloned))),
         };
         own.into_iter().flatten().chain(shared)
     }
@@ -309,11 +309,7 @@ pub(super) struct Marks(Box<[AtomicU64]>);
 impl Marks {
     pub(super) fn none(slots: usize) -> Self {
         let words = slots.div_ceil(64);
-        Marks(
-            std::iter::repeat_with(AtomicU64::default)
-                .take(words)
-                .collect(),
-        )
+        Marks(pace::filled(words, AtomicU64::default))
     }
 
     pub(super) fn bytes(&self) -> usize {

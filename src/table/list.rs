@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::mem;
 
+use crate::sync::pace;
 use crate::table::level::Marks;
 use crate::table::{Item, discard};
 
@@ -32,7 +33,7 @@ impl<K, V> List<K, V> {
         let mut hashes: Vec<u64> = Vec::with_capacity(items.len());
         let mut entries: Vec<(K, V)> = Vec::with_capacity(items.len());
         let mut run = 0;
-        for Item { hash, key, value } in items {
+        for Item { hash, key, value } in pace::each(items) {
             if hashes.last() != Some(&hash) {
                 run = hashes.len();
             }

@@ -44,6 +44,7 @@ use std::hint;
 use crate::clock::Tick;
 use crate::contain::drop_contained;
 use crate::spread::spread;
+use crate::sync::pace;
 use crate::table::level::Level;
 pub(crate) use crate::table::stamp::Stamp;
 use crate::table::timed::Timed;
@@ -474,7 +475,7 @@ impl<K, V> Table<K, V> {
 /// Drops entries one by one, so that a panicking `Drop` neither stops the others nor, when a
 /// second one panics, aborts the process.
 fn discard<K, V>(entries: impl IntoIterator<Item = (K, V)>) {
-    for (key, value) in entries {
+    for (key, value) in pace::each(entries) {
         drop_contained(key);
         drop_contained(value);
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::spread::spread;
+use crate::sync::pace;
 use crate::table::build::{Builder, build_level, from_items, is_too_much, item, with_rest};
 use crate::table::edits::{Edit, Edits, by_block, count_after};
 use crate::table::entries::cloned;
@@ -91,7 +92,10 @@ where
         false => patched_level(&table.first, edits.first, hash_of),
     };
     let mut of_second = edits.second;
-    of_second.extend(spilled.into_iter().map(|item| Edit::adding(item.mixed())));
+    pace::extend(
+        &mut of_second,
+        spilled.into_iter().map(|item| Edit::adding(item.mixed())),
+    );
     let (second, spilled) = patched_second(&table.second, of_second, &|key| spread(hash_of(key)));
     let kept = without(table.last.items(), gone(&edits.last, 0..table.last.len()));
     let kept = kept.map(|(hash, entry)| {
@@ -152,16 +156,13 @@ where
     }
     let new = Shape::for_entries(count);
     let mut builder = Builder::new(new);
-    let mut others = by_block(new, others.collect(), |item| item.hash);
+    let mut others = by_block(new, pace::collect(others), |item| item.hash);
     let mut open: VecDeque<Vec<Item<K, V>>> = VecDeque::new();
     let mut built = 0;
     for block in 0..old.blocks() {
         let slots = old.slots_per_block();
-        for (slot, entry) in table
-            .first
-            .entries()
-            .within(block * slots..(block + 1) * slots)
-        {
+        let there = table.first.entries();
+        for (slot, entry) in pace::each(there.within(block * slots..(block + 1) * slots)) {
             if of_first[slot] {
                 continue;
             }
@@ -198,9 +199,7 @@ where
     if level.shape().suits(count) {
         return patched_level(level, edits, hash_of);
     }
-    let kept: Vec<_> = kept_of(level, &edits, 0..level.shape().slots())
-        .map(cloned)
-        .collect();
+    let kept = pace::collect(kept_of(level, &edits, 0..level.shape().slots()).map(cloned));
     let kept = kept.into_iter().map(|pair| item(pair, hash_of));
     build_level(
         kept.chain(edits.into_iter().filter_map(Edit::into_item)),
@@ -226,7 +225,7 @@ where
     for (block, edits) in by_block.enumerate() {
         if edits.iter().all(Edit::only_replaces) {
             builder.copy(level);
-            for Edit { at, change } in edits {
+            for Edit { at, change } in pace::each(edits) {
                 if let Some((slot, value)) = at.zip(change.value) {
                     builder.entries.replace(slot, (change.key, value));
                 }
@@ -237,8 +236,8 @@ where
         let kept = kept_of(level, &edits, first..first + shape.slots_per_block());
         let kept = kept.map(|entry| item(cloned(entry), hash_of));
         let mut items = Vec::with_capacity(shape.slots_per_block());
-        items.extend(kept);
-        items.extend(edits.into_iter().filter_map(Edit::into_item));
+        pace::extend(&mut items, kept);
+        pace::extend(&mut items, edits.into_iter().filter_map(Edit::into_item));
         builder.rebuild(level, items);
     }
     builder.finish()
@@ -258,7 +257,7 @@ fn kept_of<'a, K, V>(
 /// For each of these slots, whether an edit replaces or removes its entry.
 fn gone<K, V>(edits: &[Edit<K, V>], slots: Range<usize>) -> Vec<bool> {
     let mut gone = vec![false; slots.len()];
-    for slot in edits.iter().filter_map(|edit| edit.at) {
+    for slot in pace::each(edits).filter_map(|edit| edit.at) {
         gone[slot - slots.start] = true;
     }
     gone

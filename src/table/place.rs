@@ -4,6 +4,7 @@
 //! (Pibiri and Trani, "PTHash", SIGIR 2021); but a pilot is added, so that all of 64 in a row are tried
 //! with one `and` for each key.
 
+use crate::sync::pace;
 use crate::table::Item;
 use crate::table::shape::{Shape, bucket};
 
@@ -65,7 +66,7 @@ impl Placer {
             let slots = shape.slots_per_block();
             let word = if slots < 64 { (1 << slots) - 1 } else { !0 };
             self.free.resize(slots.div_ceil(64), word);
-            for at in 0..self.order.len() {
+            for at in pace::each(0..self.order.len()) {
                 let bucket = self.order[at] as usize;
                 let pilot = self.place_bucket(shape, block, bucket, items);
                 pilots[first + bucket] = pilot;
@@ -80,6 +81,7 @@ impl Placer {
             let bucket = bucket(item.hash, shape.buckets()).wrapping_sub(first);
             (bucket < buckets).then_some(bucket)
         };
+        pace::checkpoint();
         self.ends.clear();
         self.ends.resize(buckets + 1, 0);
         for bucket in items.iter().filter_map(bucket_of) {
@@ -94,6 +96,8 @@ impl Placer {
         self.ids.resize(items.len(), 0);
         self.hashes.clear();
         self.hashes.resize(items.len(), 0);
+        // Some ten microseconds for each block, here and above: a checkpoint in the loops would cost more than it is worth.
+        pace::checkpoint();
         // Each begins as the end of the bucket before it, and comes to be that of its own.
         for (id, item) in items.iter().enumerate() {
             let Some(bucket) = bucket_of(item) else {

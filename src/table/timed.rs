@@ -11,6 +11,7 @@ use std::borrow::Borrow;
 
 use super::{At, NoHit, Table, Watch};
 use crate::clock::{Clock, Deadline, Tick};
+use crate::sync::pace;
 
 /// The deadlines of a table's entries, by their places.
 pub(super) struct Timed {
@@ -243,9 +244,9 @@ impl<K, V> Table<K, V> {
         }
         let timed = self.untimed(clock);
         self.timed = Some(Box::new(Timed {
-            first: vec![deadline; timed.first.len()].into(),
-            second: vec![deadline; timed.second.len()].into(),
-            last: vec![deadline; timed.last.len()].into(),
+            first: pace::filled(timed.first.len(), || deadline),
+            second: pace::filled(timed.second.len(), || deadline),
+            last: pace::filled(timed.last.len(), || deadline),
             ..timed
         }));
         self.timed_now()
@@ -284,7 +285,7 @@ impl<K, V> Table<K, V> {
                 timed.set(at, deadline);
             }
         }
-        for (hash, key, deadline) in changed {
+        for (hash, key, deadline) in pace::each(changed) {
             if let Some(at) = self.place_of(hash, key) {
                 timed.set(at, deadline);
             }
@@ -308,7 +309,7 @@ impl<K, V> Table<K, V> {
     }
 
     fn untimed(&self, clock: &Clock) -> Timed {
-        let never = |places: usize| vec![Deadline::NEVER; places].into();
+        let never = |places| pace::filled(places, || Deadline::NEVER);
         Timed {
             clock: clock.clone(),
             first: never(self.first.shape().slots()),
@@ -324,7 +325,7 @@ impl<K, V> Table<K, V> {
             return self;
         };
         // Also those of gaps, where they are all the same: then the first is none too early.
-        timed.earliest = timed.all().min().unwrap_or(Deadline::NEVER);
+        timed.earliest = pace::each(timed.all()).min().unwrap_or(Deadline::NEVER);
         if timed.earliest == Deadline::NEVER {
             self.timed = None;
         } else {

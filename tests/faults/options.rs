@@ -11,7 +11,7 @@ fn fresh(name: &str) -> Fresh {
     Bucket::<u64, u64>::builder(name).load(|key: &u64| Ok::<_, String>(*key))
 }
 
-const REFUSED: [(&str, &str, Spoil); 22] = [
+const REFUSED: [(&str, &str, Spoil); 25] = [
     ("batch_size", "0", |b| b.batch_size(0)),
     ("queue_capacity", "0", |b| b.queue_capacity(0)),
     ("loader_threads", "0", |b| b.loader_threads(0)),
@@ -29,6 +29,15 @@ const REFUSED: [(&str, &str, Spoil); 22] = [
     ("refresh_jitter", "-0.1", |b| b.refresh_jitter(-0.1)),
     ("refresh_jitter", "NaN", |b| b.refresh_jitter(f64::NAN)),
     ("refresh_jitter", "inf", |b| b.refresh_jitter(f64::INFINITY)),
+    ("refresh_in_slices", "0ns, 1ns", |b| {
+        b.refresh_in_slices(Duration::ZERO, Duration::from_nanos(1))
+    }),
+    ("refresh_in_slices", "1ns, 0ns", |b| {
+        b.refresh_in_slices(Duration::from_nanos(1), Duration::ZERO)
+    }),
+    ("refresh_in_slices", "1ns, ", |b| {
+        b.refresh_in_slices(Duration::from_nanos(1), Duration::MAX)
+    }),
     ("key_events", "set", |b| b.key_events([KeyEvent::Missed])),
     ("key_events", "empty", |b| {
         b.key_observer(|_, _| {}).key_events([])

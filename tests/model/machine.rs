@@ -159,6 +159,8 @@ pub(crate) struct Traits {
     pub(crate) asks: bool,
     /// It counts what is read.
     pub(crate) counts: bool,
+    /// Its refresher rests wherever it may.
+    pub(crate) sliced: bool,
 }
 
 /// What the loaders ask.
@@ -258,6 +260,11 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         let builder = match ttl {
             Some(ttl) => builder.ttl(ttl),
             None => builder,
+        };
+        let (work, rest) = (Duration::from_nanos(1), Duration::from_nanos(1));
+        let builder = match traits.sliced {
+            true => builder.refresh_in_slices(work, rest),
+            false => builder,
         };
         let dead = Arc::new(Mutex::new(BTreeSet::new()));
         let asked = Arc::clone(&dead);

@@ -165,7 +165,7 @@ proptest! {
     #[test]
     fn a_bucket_whose_values_expire_or_die_is_its_model(ops in ops()) {
         quiet();
-        let traits = Traits { mortal: true, asks: true, counts: false };
+        let traits = Traits { mortal: true, asks: true, ..Traits::default() };
         let ttl = Some(std::time::Duration::from_millis(700));
         Machine::with(Shape::Dataset, larder::DefaultHashBuilder::default(), 2, ttl, traits).run(&ops);
     }
@@ -173,9 +173,17 @@ proptest! {
     #[test]
     fn a_bucket_that_counts_is_its_model(ops in ops(), mortal in any::<bool>(), expires in any::<bool>()) {
         quiet();
-        let traits = Traits { mortal, counts: true, asks: false };
+        let traits = Traits { mortal, counts: true, ..Traits::default() };
         let ttl = expires.then_some(std::time::Duration::from_millis(700));
         Machine::with(Shape::Bulk, larder::DefaultHashBuilder::default(), 2, ttl, traits).run(&ops);
+    }
+
+    #[test]
+    fn a_bucket_that_is_refreshed_in_slices_is_its_model(ops in ops(), expires in any::<bool>()) {
+        quiet();
+        let traits = Traits { sliced: true, ..Traits::default() };
+        let ttl = expires.then_some(std::time::Duration::from_millis(700));
+        Machine::with(Shape::Dataset, larder::DefaultHashBuilder::default(), 2, ttl, traits).run(&ops);
     }
 
     #[test]

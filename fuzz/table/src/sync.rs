@@ -6,6 +6,8 @@ pub(crate) mod ahead;
 pub(crate) mod fault;
 #[path = "../../../src/sync/order.rs"]
 pub(crate) mod order;
+#[path = "../../../src/sync/pace.rs"]
+pub(crate) mod pace;
 
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic;
