@@ -75,6 +75,7 @@ per_thread! {
 }
 
 /// A number of this thread's. Those of threads that ask for the first time one after another follow each other.
+#[inline]
 pub(crate) fn thread_number() -> u64 {
     static NEXT: plain::Word = plain::Word::new(1);
     THREAD.with(|number| {
