@@ -8,7 +8,7 @@ use crate::sync::{ahead, pace};
 use crate::table::discard;
 use crate::table::pages::enlarge;
 
-/// A key and its value, in this order: where an entry is found, that is where its value is.
+/// A value and its key, in this order: where an entry is found, that is where its value is.
 #[derive(Clone)]
 #[repr(C)]
 pub(super) struct Entry<K, V> {
