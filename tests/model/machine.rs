@@ -482,6 +482,7 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
                     gone >= under.len() && gone <= dead,
                     "{op:?}: {gone}, not {under:?}"
                 );
+                self.failures_went_with_the_dead(gone - under.len());
                 for key in under {
                     self.change(key, None);
                 }
@@ -769,6 +770,17 @@ impl<S: BuildHasher + Clone + Send + Sync + 'static> Machine<S> {
         }
         self.failures = failures;
         true
+    }
+
+    /// So many values were taken out that were dead and not found so yet, of keys that the model does not know. That is a
+    /// write, so it ends a failure of such a key.
+    fn failures_went_with_the_dead(&mut self, mut taken: usize) {
+        for key in 0..KEYS {
+            let kept = self.bucket.last_failure(&key).is_some();
+            if taken > 0 && !kept && !self.cached.contains_key(&key) {
+                taken -= usize::from(self.failures.remove(&key).is_some());
+            }
+        }
     }
 
     /// What a change of a value's time does. It is as stale as before.
