@@ -7,7 +7,7 @@
 //! A checkpoint may be where code of the user's may run, and nowhere else: nothing is held there.
 
 /// So many turns of a loop are not worth a look at a clock: some microseconds.
-const EVERY: usize = 128;
+pub(crate) const EVERY: usize = 128;
 
 /// As much memory is filled between two checkpoints, some twenty microseconds if its pages are fresh.
 const BYTES: usize = 64 << 10;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::contain::drop_contained;
 use crate::spread::spread;
 use crate::sync::pace;
+use crate::table::batch::Batch;
 use crate::table::entries::{Draft, Entries};
 use crate::table::filter::Filter;
 use crate::table::level::Level;
@@ -14,8 +15,8 @@ use crate::table::shape::{Shape, bucket};
 use crate::table::spills::Spilling;
 use crate::table::{Item, Table, discard};
 
-/// A level is built in at most this many parts: more are filled slower than larger ones are sorted.
-const MOST_PARTS: usize = 1 << 10;
+/// A level is built in at most this many parts: more are filled slower than larger ones are sorted. DESIGN.md, "Building".
+const MOST_PARTS: usize = 1 << 8;
 
 /// Builds a table from pairs whose keys may repeat; the last of a key wins.
 pub(super) fn from_pairs<K, V, I, H>(pairs: I, hash_of: &H) -> Table<K, V>
@@ -206,13 +207,13 @@ impl<K: Clone + Eq, V: Clone> Gathered<K, V> {
         let mut builder = Builder::of(self.shape, entries);
         for (part, &count) in self.waiting.iter().enumerate() {
             let first = part * self.room;
-            let stowed = builder.entries.take(first..first + count);
-            let mut items = pace::collect(stowed.map(|pair| item(pair, hash_of)));
+            let stowed = first..first + count;
+            builder.next.take(&mut builder.entries, stowed, hash_of);
             while let Some((_, item)) = late.next_if(|&(of, _)| of == part) {
-                items.push(item);
+                builder.next.push(item);
             }
             let left = self.shape.blocks() - builder.blocks;
-            builder.add_in_place(self.per_part.min(left), items);
+            builder.add_in_place(self.per_part.min(left));
         }
         builder.finish()
     }
@@ -261,6 +262,8 @@ pub(super) struct Builder<K, V> {
     spilled: Vec<Item<K, V>>,
     spilling: Spilling,
     filter: Filter,
+    /// For the blocks that are built next.
+    next: Batch<K, V>,
     placer: Placer,
 }
 
@@ -278,68 +281,75 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
             spilled: Vec::new(),
             spilling: Spilling::default(),
             filter: Filter::with_room(shape),
+            next: Batch::new(),
             placer: Placer::default(),
         }
     }
 
-    /// Builds the next blocks from their items.
-    pub(super) fn add(&mut self, blocks: usize, items: Vec<Item<K, V>>) {
-        self.filter.open(blocks * self.shape.buckets_per_block());
-        self.add_to(blocks, items);
+    /// Adds an item to those of the blocks that are built next.
+    pub(super) fn push(&mut self, item: Item<K, V>) {
+        self.next.push(item);
+    }
+
+    /// Builds the next block from its items.
+    pub(super) fn add(&mut self) {
+        self.filter.open(self.shape.buckets_per_block());
+        self.add_to_open();
     }
 
     /// Builds the next block anew. What found no place in it in a level of the same shape stays where it is.
-    pub(super) fn rebuild(&mut self, level: &Level<K, V>, items: Vec<Item<K, V>>) {
+    pub(super) fn rebuild(&mut self, level: &Level<K, V>) {
         let buckets = self.keep_spilled(level);
         let spills = Some(level.spills());
         self.filter.extend(level.filter(), buckets, spills);
-        self.add_to(1, items);
+        self.add_to_open();
     }
 
-    fn add_to(&mut self, blocks: usize, items: Vec<Item<K, V>>) {
-        let first = self.entries.open(blocks * self.shape.slots_per_block());
-        self.place(blocks, &items);
-        self.put(first, blocks, items);
+    fn add_to_open(&mut self) {
+        let first = self.entries.open(self.shape.slots_per_block());
+        self.place(1);
+        self.put(first, 1);
     }
 
-    /// The same where all slots are open, and the items were stowed in these.
-    fn add_in_place(&mut self, blocks: usize, items: Vec<Item<K, V>>) {
+    /// The same for several blocks whose slots are open, as its items were stowed in these.
+    fn add_in_place(&mut self, blocks: usize) {
         self.filter.open(blocks * self.shape.buckets_per_block());
         let first = self.blocks * self.shape.slots_per_block();
-        self.place(blocks, &items);
+        self.place(blocks);
         if Entries::<K, V>::FILLED {
             let slots = first..first + blocks * self.shape.slots_per_block();
-            let mut placed = items.iter().zip(&self.placer.places);
-            let stays = placed.find(|&(_, place)| matches!(place, Place::Slot(_)));
-            let stays = stays.map(|(item, _)| (item.key.clone(), item.value.clone()));
+            let mut placed = self.next.pairs.iter().zip(&self.placer.places);
+            let stays = placed.find(|(_, place)| place.slot().is_some());
+            let stays = stays.map(|(pair, _)| pair.clone());
             self.entries.clear(slots, stays);
         }
-        self.put(first, blocks, items);
+        self.put(first, blocks);
     }
 
-    fn place(&mut self, blocks: usize, items: &[Item<K, V>]) {
-        let range = (self.blocks, blocks);
+    fn place(&mut self, blocks: usize) {
+        let (pilots, filter) = (&mut self.pilots, &mut self.filter);
         self.placer
-            .place(self.shape, range, items, &mut self.pilots);
+            .place(self.shape, blocks, &self.next, pilots, filter);
     }
 
-    fn put(&mut self, first: usize, blocks: usize, items: Vec<Item<K, V>>) {
-        let buckets = self.shape.buckets();
-        for (item, place) in pace::each(items.into_iter().zip(&self.placer.places)) {
-            let bucket = bucket(item.hash, buckets);
-            self.filter.add(bucket, item.hash);
-            match *place {
-                Place::Slot(slot) => self.entries.put(first + slot as usize, item.into_pair()),
-                Place::Spilled => {
-                    self.spilling.add(bucket);
-                    self.spilled.push(item);
-                }
-                Place::Replaced => {
-                    drop_contained(item.key);
-                    drop_contained(item.value);
-                }
+    fn put(&mut self, first: usize, blocks: usize) {
+        let placed = self.next.pairs.drain(..).zip(&self.placer.places);
+        for (id, (pair, place)) in pace::each(placed.enumerate()) {
+            if let Some(slot) = place.slot() {
+                self.entries.put(first + slot, pair);
+            } else if *place == Place::SPILLED {
+                let (hash, (key, value)) = (self.next.hashes[id], pair);
+                let bucket = bucket(hash, self.shape.buckets());
+                self.filter.add(bucket, hash);
+                self.spilling.add(bucket);
+                self.spilled.push(Item { hash, key, value });
+            } else {
+                drop_contained(pair.0);
+                drop_contained(pair.1);
             }
         }
+        self.next.hashes.clear();
+        self.entries.mark(first, &self.placer.taken);
         self.blocks += blocks;
     }
 

@@ -221,14 +221,13 @@ impl<K: Clone, V: Clone> Draft<K, V> {
     }
 
     /// Takes out what was stowed in these slots. Where there is nothing to drop, copies stay behind.
-    pub(super) fn take(&mut self, slots: Range<usize>) -> impl Iterator<Item = (K, V)> {
-        let filled = self.filled.get(slots.clone()).unwrap_or(&[]);
-        let spaced = self.spaced.get_mut(slots).unwrap_or(&mut []);
-        filled
-            .iter()
-            .cloned()
-            .chain(spaced.iter_mut().filter_map(Option::take))
-            .map(Entry::pair)
+    pub(super) fn take(&mut self, slots: Range<usize>, pairs: &mut Vec<(K, V)>) {
+        if Entries::<K, V>::FILLED {
+            pairs.extend(self.filled[slots].iter().cloned().map(Entry::pair));
+        } else {
+            let stowed = self.spaced[slots].iter_mut().filter_map(Option::take);
+            pairs.extend(stowed.map(Entry::pair));
+        }
     }
 
     /// Makes gaps of slots that entries were stowed in, all of one block or of several whole ones. What stayed
@@ -250,25 +249,37 @@ impl<K: Clone, V: Clone> Draft<K, V> {
         first
     }
 
-    /// Puts an entry into an open slot, of those opened last, that has none.
+    /// Puts an entry into an open slot, of those opened last, that has none and is [marked](Self::mark) afterwards.
     ///
     /// Gaps are filled with copies of an entry that is put after they are opened, or is copied after
     /// them. Such an entry is in the table, so a lookup of its key leads elsewhere. If it goes one day,
     /// its own block is built anew, and with it the gaps to which a lookup of its key can lead.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put(&mut self, slot: usize, entry: (K, V)) {
-        self.len += 1;
         let entry = Entry::of(entry);
         if !Entries::<K, V>::FILLED {
             self.spaced[slot] = Some(entry);
             return;
         }
-        self.fill(&entry);
-        self.present[slot / 64] |= 1 << (slot % 64);
+        if slot >= self.filled.len() {
+            self.fill(&entry);
+        }
         self.filled[slot] = entry;
     }
 
-    #[inline]
+    /// The slots opened last, from this one on, have entries where these words have bits.
+    pub(super) fn mark(&mut self, first: usize, taken: &[u64]) {
+        let count = |word: &u64| word.count_ones() as usize;
+        self.len += taken.iter().map(count).sum::<usize>();
+        let words = first / 64..first / 64 + taken.len();
+        // Where there are gaps only they may not be filled yet.
+        if let Some(present) = self.present.get_mut(words) {
+            present.copy_from_slice(taken);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
     fn fill(&mut self, gap: &Entry<K, V>) {
         if self.filled.len() < self.open {
             pace::resize(&mut self.filled, self.open, || gap.clone());

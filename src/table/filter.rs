@@ -15,8 +15,9 @@ use crate::table::spills::Spills;
 /// All keys of the bucket count, whether they found a place in it or not. What is gone may leave its bit.
 pub(super) struct Filter(Vec<u32>);
 
-/// A bit that is chosen by others than those that choose the bucket and the slot.
-fn bit(hash: u64) -> u32 {
+/// A bit that is chosen by others than those that choose the bucket and the slot, and that are of the lower half as well.
+#[inline(always)]
+pub(super) fn bit(hash: u64) -> u32 {
     1 << (hash >> 24 & 31)
 }
 
@@ -52,6 +53,11 @@ impl Filter {
         if let Some(word) = self.0.get_mut(bucket) {
             *word |= bit(hash);
         }
+    }
+
+    /// The word of a bucket that has been added.
+    pub(super) fn word(&mut self, bucket: usize) -> &mut u32 {
+        &mut self.0[bucket]
     }
 
     /// Adds so many buckets without keys.

@@ -15,6 +15,7 @@
 //! A *mark* says that an entry is superseded by something newer outside of the table. A hit asks whether
 //! there is any mark in its level, and only then for that of its entry.
 
+mod batch;
 mod beside;
 mod build;
 mod bytes;

@@ -177,7 +177,8 @@ where
         let next = new.blocks() * (block + 1) / old.blocks();
         while built < next {
             let items = open.pop_front().or_else(|| others.next());
-            builder.add(1, items.unwrap_or_default());
+            pace::each(items.unwrap_or_default()).for_each(|item| builder.push(item));
+            builder.add();
             built += 1;
         }
     }
@@ -235,10 +236,9 @@ where
         let first = block * shape.slots_per_block();
         let kept = kept_of(level, &edits, first..first + shape.slots_per_block());
         let kept = kept.map(|entry| item(cloned(entry), hash_of));
-        let mut items = Vec::with_capacity(shape.slots_per_block());
-        pace::extend(&mut items, kept);
-        pace::extend(&mut items, edits.into_iter().filter_map(Edit::into_item));
-        builder.rebuild(level, items);
+        let items = kept.chain(edits.into_iter().filter_map(Edit::into_item));
+        pace::each(items).for_each(|item| builder.push(item));
+        builder.rebuild(level);
     }
     builder.finish()
 }

@@ -4,8 +4,11 @@
 //! (Pibiri and Trani, "PTHash", SIGIR 2021); but a pilot is added, so that all of 64 in a row are tried
 //! with one `and` for each key.
 
+use std::ops::Range;
+
 use crate::sync::pace;
-use crate::table::Item;
+use crate::table::batch::Batch;
+use crate::table::filter::{self, Filter};
 use crate::table::shape::{Shape, bucket};
 
 /// Of a bucket of more items than this, which no good hasher fills, the rest is spilled.
@@ -17,74 +20,105 @@ const MOST_COMPARED: usize = 32;
 /// Buckets of more items are ordered as if they had this many.
 const SIZES: usize = 16;
 
-/// What becomes of an item.
+/// What becomes of an item: it goes into a slot, or one of the others. In half of the memory that an enum would take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// It goes into this slot, counted from the first of the blocks that are being placed.
-    Slot(u32),
+pub(super) struct Place(u32);
+
+impl Place {
     /// It finds no place.
-    Spilled,
+    pub(super) const SPILLED: Self = Self(u32::MAX);
+
     /// A later item has the same key.
-    Replaced,
+    pub(super) const REPLACED: Self = Self(u32::MAX - 1);
+
+    #[inline(always)]
+    fn in_slot(slot: usize) -> Self {
+        Self(slot as u32)
+    }
+
+    /// The slot, counted from the first of the blocks that are being placed.
+    #[inline(always)]
+    pub(super) fn slot(self) -> Option<usize> {
+        (self.0 < Self::REPLACED.0).then_some(self.0 as usize)
+    }
+}
+
+/// An item while items are placed: its number in order of arrival, and the lower half of its hash, in which is all that
+/// chooses its slot and its bit in the filter.
+#[derive(Clone, Copy, Default)]
+struct Member {
+    id: u32,
+    low: u32,
+}
+
+impl Member {
+    fn hash(self) -> u64 {
+        u64::from(self.low)
+    }
 }
 
 /// Places items, with scratch memory for it.
 #[derive(Default)]
 pub(super) struct Placer {
-    /// For each bucket, the end of its part of `ids`.
+    /// For each bucket, the end of its part of `members`.
     ends: Vec<u32>,
-    /// The numbers of the items, by bucket, and within one in order of arrival.
-    ids: Vec<u32>,
-    /// The hashes that belong to `ids`.
-    hashes: Vec<u64>,
+    /// The items, by bucket, and within one in order of arrival.
+    members: Vec<Member>,
     /// The buckets of a block, the largest first.
     order: Vec<u32>,
     /// One bit for each slot of a block.
     free: Vec<u64>,
+    /// Where each item goes.
     pub(super) places: Vec<Place>,
+    /// One bit for each slot of the blocks: an item goes there.
+    pub(super) taken: Vec<u64>,
 }
 
 impl Placer {
-    /// Decides on the places of items, whose buckets are in `blocks` blocks from `first_block` on, and
-    /// adds the pilots of these blocks to `pilots`.
+    /// Decides on the places of items, whose buckets are in `blocks` blocks after those that `pilots` has, and adds the
+    /// pilots of these blocks. The filter is told of all items of these buckets, and has them open already.
     pub(super) fn place<K: Eq, V>(
         &mut self,
         shape: Shape,
-        (first_block, blocks): (usize, usize),
-        items: &[Item<K, V>],
+        blocks: usize,
+        items: &Batch<K, V>,
         pilots: &mut Vec<u8>,
+        filter: &mut Filter,
     ) {
         let per_block = shape.buckets_per_block();
-        self.sort(shape, first_block * per_block, blocks * per_block, items);
-        self.places.clear();
-        self.places.resize(items.len(), Place::Spilled);
         let first = pilots.len();
+        self.sort(shape, first, blocks * per_block, &items.hashes);
+        self.places.clear();
+        self.places.resize(items.hashes.len(), Place::SPILLED);
         pilots.resize(first + blocks * per_block, 0);
+        let slots = shape.slots_per_block();
+        let all = if slots < 64 { (1 << slots) - 1 } else { !0 };
+        self.taken.clear();
         for block in 0..blocks {
             self.order_by_size(block * per_block, per_block);
             self.free.clear();
-            let slots = shape.slots_per_block();
-            let word = if slots < 64 { (1 << slots) - 1 } else { !0 };
-            self.free.resize(slots.div_ceil(64), word);
+            self.free.resize(slots.div_ceil(64), all);
             for at in pace::each(0..self.order.len()) {
                 let bucket = self.order[at] as usize;
-                let pilot = self.place_bucket(shape, block, bucket, items);
-                pilots[first + bucket] = pilot;
+                let members = self.members_of(bucket);
+                let word = filter.word(first + bucket);
+                pilots[first + bucket] = self.place_bucket(shape, block, members, items, word);
             }
+            self.taken.extend(self.free.iter().map(|free| !free & all));
         }
     }
 
     /// Sorts items by bucket, without moving them.
-    fn sort<K, V>(&mut self, shape: Shape, first: usize, buckets: usize, items: &[Item<K, V>]) {
+    fn sort(&mut self, shape: Shape, first: usize, buckets: usize, hashes: &[u64]) {
         // A hasher that changes its mind leads elsewhere. What it leads there is spilled.
-        let bucket_of = |item: &Item<K, V>| {
-            let bucket = bucket(item.hash, shape.buckets()).wrapping_sub(first);
+        let bucket_of = |hash: u64| {
+            let bucket = bucket(hash, shape.buckets()).wrapping_sub(first);
             (bucket < buckets).then_some(bucket)
         };
         pace::checkpoint();
         self.ends.clear();
         self.ends.resize(buckets + 1, 0);
-        for bucket in items.iter().filter_map(bucket_of) {
+        for bucket in hashes.iter().filter_map(|&hash| bucket_of(hash)) {
             self.ends[bucket + 1] += 1;
         }
         let mut sum = 0;
@@ -92,25 +126,24 @@ impl Placer {
             sum += *end;
             *end = sum;
         }
-        self.ids.clear();
-        self.ids.resize(items.len(), 0);
-        self.hashes.clear();
-        self.hashes.resize(items.len(), 0);
+        self.members.clear();
+        self.members.resize(hashes.len(), Member::default());
         // Some ten microseconds for each block, here and above: a checkpoint in the loops would cost more than it is worth.
         pace::checkpoint();
         // Each begins as the end of the bucket before it, and comes to be that of its own.
-        for (id, item) in items.iter().enumerate() {
-            let Some(bucket) = bucket_of(item) else {
+        for (id, &hash) in (0..).zip(hashes) {
+            let Some(bucket) = bucket_of(hash) else {
                 continue;
             };
             let end = &mut self.ends[bucket];
-            self.ids[*end as usize] = id as u32;
-            self.hashes[*end as usize] = item.hash;
+            let low = hash as u32;
+            self.members[*end as usize] = Member { id, low };
             *end += 1;
         }
     }
 
-    fn members(&self, bucket: usize) -> std::ops::Range<usize> {
+    #[inline(always)]
+    fn members_of(&self, bucket: usize) -> Range<usize> {
         let start = bucket.checked_sub(1).map_or(0, |before| self.ends[before]);
         start as usize..self.ends[bucket] as usize
     }
@@ -119,7 +152,7 @@ impl Placer {
     fn order_by_size(&mut self, first: usize, count: usize) {
         let mut starts = [0; SIZES + 1];
         for bucket in first..first + count {
-            starts[self.members(bucket).len().min(SIZES)] += 1;
+            starts[self.members_of(bucket).len().min(SIZES)] += 1;
         }
         let mut sum = 0;
         for start in starts[1..].iter_mut().rev() {
@@ -128,7 +161,7 @@ impl Placer {
         self.order.clear();
         self.order.resize(sum, 0);
         for bucket in first..first + count {
-            let size = self.members(bucket).len().min(SIZES);
+            let size = self.members_of(bucket).len().min(SIZES);
             if size > 0 {
                 self.order[starts[size]] = bucket as u32;
                 starts[size] += 1;
@@ -136,29 +169,94 @@ impl Placer {
         }
     }
 
-    /// Places the items of a bucket, and returns its pilot.
+    /// Places the items of a bucket, of which its word in the filter is told, and returns its pilot.
+    #[inline(always)]
     fn place_bucket<K: Eq, V>(
         &mut self,
         shape: Shape,
         block: usize,
-        bucket: usize,
-        items: &[Item<K, V>],
+        members: Range<usize>,
+        items: &Batch<K, V>,
+        word: &mut u32,
     ) -> u8 {
-        let mut members = self.members(bucket);
+        // Buckets of one size come one after another: the processor knows the way.
+        let placed = match members.len() {
+            1 => self.place_few::<1>(shape, block, members.start, word),
+            2 => self.place_few::<2>(shape, block, members.start, word),
+            3 => self.place_few::<3>(shape, block, members.start, word),
+            4 => self.place_few::<4>(shape, block, members.start, word),
+            5 => self.place_few::<5>(shape, block, members.start, word),
+            6 => self.place_few::<6>(shape, block, members.start, word),
+            7 => self.place_few::<7>(shape, block, members.start, word),
+            8 => self.place_few::<8>(shape, block, members.start, word),
+            _ => None,
+        };
+        placed.unwrap_or_else(|| self.place_any(shape, block, members, items, word))
+    }
+
+    /// The same for so many, if all of them can be placed.
+    #[inline(always)]
+    fn place_few<const N: usize>(
+        &mut self,
+        shape: Shape,
+        block: usize,
+        start: usize,
+        word: &mut u32,
+    ) -> Option<u8> {
+        let members: [Member; N] = *self.members[start..].first_chunk()?;
+        for member in members {
+            *word |= filter::bit(member.hash());
+        }
+        let pilot = self.pilot(shape, &members)?;
+        let slots = members.map(|member| shape.slot(member.hash(), 0, pilot));
+        // Sooner than to compare all of them with each other: those that clash are led to one slot.
+        let mut clash = false;
+        for slot in slots {
+            let (word, bit) = (&mut self.free[slot / 64], 1 << (slot % 64));
+            clash |= *word & bit == 0;
+            *word &= !bit;
+        }
+        if clash {
+            for slot in slots {
+                self.free[slot / 64] |= 1 << (slot % 64);
+            }
+            return None;
+        }
+        let first = block * shape.slots_per_block();
+        for (member, slot) in members.iter().zip(slots) {
+            self.places[member.id as usize] = Place::in_slot(first + slot);
+        }
+        Some(pilot)
+    }
+
+    /// The same for any number, of which some may find no place or be replaced by others.
+    #[cold]
+    #[inline(never)]
+    fn place_any<K: Eq, V>(
+        &mut self,
+        shape: Shape,
+        block: usize,
+        mut members: Range<usize>,
+        items: &Batch<K, V>,
+        word: &mut u32,
+    ) -> u8 {
+        for member in &self.members[members.clone()] {
+            *word |= filter::bit(member.hash());
+        }
         if self.clash(shape, members.clone()) {
             members.end = members.start + self.part(shape, members.clone(), items);
         }
         while !members.is_empty() {
-            let Some(pilot) = self.pilot(shape, members.clone()) else {
+            let Some(pilot) = self.pilot(shape, &self.members[members.clone()]) else {
                 // It is spilled already.
                 members.end -= 1;
                 continue;
             };
-            for at in members {
-                let slot = shape.slot(self.hashes[at], 0, pilot);
+            for member in &self.members[members] {
+                let slot = shape.slot(member.hash(), 0, pilot);
                 self.free[slot / 64] &= !(1 << (slot % 64));
                 let slot = slot + block * shape.slots_per_block();
-                self.places[self.ids[at] as usize] = Place::Slot(slot as u32);
+                self.places[member.id as usize] = Place::in_slot(slot);
             }
             return pilot;
         }
@@ -166,69 +264,71 @@ impl Placer {
     }
 
     /// Whether some of these have the same offset, so that no pilot can part them.
-    fn clash(&self, shape: Shape, members: std::ops::Range<usize>) -> bool {
-        let hashes = &self.hashes[members];
-        hashes.len() > MOST_PLACED
-            || hashes.iter().enumerate().any(|(at, &hash)| {
-                let offset = shape.offset(hash);
-                hashes[..at]
-                    .iter()
-                    .any(|&other| shape.offset(other) == offset)
-            })
+    fn clash(&self, shape: Shape, members: Range<usize>) -> bool {
+        let offset = |member: &Member| shape.offset(member.hash());
+        let members = &self.members[members];
+        let is_met = |(at, member)| {
+            members[..at]
+                .iter()
+                .any(|other| offset(other) == offset(member))
+        };
+        members.len() > MOST_PLACED || members.iter().enumerate().any(is_met)
     }
 
     /// Decides which of a bucket's items are replaced by others and which are spilled. Puts those that
     /// can be placed first and returns how many these are.
-    #[cold]
     fn part<K: Eq, V>(
         &mut self,
         shape: Shape,
-        members: std::ops::Range<usize>,
-        items: &[Item<K, V>],
+        members: Range<usize>,
+        items: &Batch<K, V>,
     ) -> usize {
-        let hash_of = |&id: &u32| items[id as usize].hash;
-        let ids = &mut self.ids[members.clone()];
+        let hash_of = |member: &Member| items.hashes[member.id as usize];
+        let members = &mut self.members[members];
         // Stable: of one hash, those that came later are behind.
-        ids.sort_by_key(hash_of);
-        let mut kept: Vec<u32> = Vec::with_capacity(MOST_PLACED);
-        for same in ids.chunk_by(|a, b| hash_of(a) == hash_of(b)) {
+        members.sort_by_key(hash_of);
+        let mut kept: Vec<Member> = Vec::with_capacity(MOST_PLACED);
+        for same in members.chunk_by(|a, b| hash_of(a) == hash_of(b)) {
             if same.len() > MOST_COMPARED {
                 continue;
             }
-            for (at, id) in same.iter().enumerate() {
-                let key = |&id: &u32| &items[id as usize].key;
-                if same[at + 1..].iter().any(|later| key(later) == key(id)) {
-                    self.places[*id as usize] = Place::Replaced;
+            for (at, member) in same.iter().enumerate() {
+                let key = |member: &Member| &items.pairs[member.id as usize].0;
+                if same[at + 1..].iter().any(|later| key(later) == key(member)) {
+                    self.places[member.id as usize] = Place::REPLACED;
                     continue;
                 }
-                let offset = |id| shape.offset(hash_of(id));
-                if kept.len() < MOST_PLACED && kept.iter().all(|other| offset(other) != offset(id))
+                let offset = |member: &Member| shape.offset(member.hash());
+                if kept.len() < MOST_PLACED
+                    && kept.iter().all(|other| offset(other) != offset(member))
                 {
-                    kept.push(*id);
+                    kept.push(*member);
                 }
             }
         }
-        for (at, &id) in (members.start..).zip(&kept) {
-            self.ids[at] = id;
-            self.hashes[at] = hash_of(&id);
-        }
+        members[..kept.len()].copy_from_slice(&kept);
         kept.len()
     }
 
     /// A pilot that leads these to free slots.
-    fn pilot(&self, shape: Shape, members: std::ops::Range<usize>) -> Option<u8> {
-        let hashes = &self.hashes[members];
+    #[inline(always)]
+    fn pilot(&self, shape: Shape, members: &[Member]) -> Option<u8> {
         let tries = shape.slots_per_block().min(256);
-        (0..tries).step_by(64).find_map(|from| {
-            let free = hashes.iter().fold(!0, |free, &hash| {
-                free & self.free_from(shape, shape.slot(hash, 0, from as u8))
+        let mut from = 0;
+        while from < tries {
+            let free = members.iter().fold(!0, |free, member| {
+                free & self.free_from(shape, shape.slot(member.hash(), 0, from as u8))
             });
-            let pilot = from + free.trailing_zeros() as usize;
-            (free != 0).then_some(pilot as u8)
-        })
+            if free != 0 {
+                return Some((from + free.trailing_zeros() as usize) as u8);
+            }
+            from += 64;
+        }
+        None
     }
 
     /// Which of the slots from this one on are free, 64 of them or as many as there are.
+    #[inline(always)]
     fn free_from(&self, shape: Shape, slot: usize) -> u64 {
         let (word, bit) = (slot / 64, slot % 64);
         let low = self.free[word] >> bit;
