@@ -140,10 +140,8 @@ pub(super) struct Gathered<K, V> {
     buckets: usize,
     /// How many bits of a bucket's number do not say in which part it is.
     part_bits: u32,
-    /// The slots of a part; the last may have fewer.
-    room: usize,
-    /// For each part, how many wait in its slots.
-    waiting: Vec<usize>,
+    /// For each part, those of its slots that are still open.
+    open: Vec<Range<usize>>,
     entries: Option<Draft<K, V>>,
     /// What finds its part full: the count is wrong, or the hasher bad.
     late: Vec<(usize, Item<K, V>)>,
@@ -154,13 +152,16 @@ impl<K: Clone + Eq, V: Clone> Gathered<K, V> {
     pub(super) fn new(count: usize) -> Self {
         let shape = Shape::for_entries(count.max(1));
         let per_part = shape.blocks().div_ceil(MOST_PARTS).next_power_of_two();
+        let room = per_part * shape.slots_per_block();
+        let firsts = (0..shape.slots()).step_by(room);
         Gathered {
             shape,
             per_part,
             buckets: shape.buckets(),
             part_bits: shape.block_bits() + per_part.trailing_zeros(),
-            room: per_part * shape.slots_per_block(),
-            waiting: vec![0; shape.blocks().div_ceil(per_part)],
+            open: firsts
+                .map(|first| first..shape.slots().min(first + room))
+                .collect(),
             entries: None,
             late: Vec::new(),
         }
@@ -170,12 +171,9 @@ impl<K: Clone + Eq, V: Clone> Gathered<K, V> {
     #[inline(always)]
     pub(super) fn push(&mut self, item: Item<K, V>) {
         let part = bucket(item.hash, self.buckets) >> self.part_bits;
-        let waiting = &mut self.waiting[part];
-        let slot = part * self.room + *waiting;
-        if *waiting == self.room || slot >= self.shape.slots() {
+        let Some(slot) = self.open[part].next() else {
             return self.put_off(part, item);
-        }
-        *waiting += 1;
+        };
         match &mut self.entries {
             Some(entries) => entries.stow(slot, item.into_pair()),
             None => self.begin(slot, item.into_pair()),
@@ -205,10 +203,11 @@ impl<K: Clone + Eq, V: Clone> Gathered<K, V> {
         late.sort_by_key(|&(part, _)| part);
         let mut late = late.into_iter().peekable();
         let mut builder = Builder::of(self.shape, entries);
-        for (part, &count) in self.waiting.iter().enumerate() {
-            let first = part * self.room;
-            let stowed = first..first + count;
-            builder.next.take(&mut builder.entries, stowed, hash_of);
+        for (part, open) in self.open.iter().enumerate() {
+            let first = builder.blocks * self.shape.slots_per_block();
+            builder
+                .next
+                .take(&mut builder.entries, first..open.start, hash_of);
             while let Some((_, item)) = late.next_if(|&(of, _)| of == part) {
                 builder.next.push(item);
             }
