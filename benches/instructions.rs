@@ -89,6 +89,13 @@ cases! {
             values.into_iter().flatten().fold(sum, |sum, value| sum.wrapping_add(*value))
         })
     }
+    case_reader_many_absent(reader: &mut Reader<u64, u64, RandomState>, keys: &[u64]) {
+        let groups = keys.chunks(50);
+        groups.fold(0, |sum, group| {
+            let values = reader.get_many(group);
+            values.into_iter().fold(sum, |sum, value| sum.wrapping_add(*value.unwrap_or(&1)))
+        })
+    }
     case_peek_hit(bucket: &Numbers, keys: &[u64]) {
         total(keys, |key| bucket.peek(key))
     }
@@ -139,6 +146,7 @@ fn main() {
     check(case_reader_hit(&mut reader, &there), sum);
     check(case_reader_absent(&mut reader, &absent), READS);
     check(case_reader_many(&mut reader, &there), sum);
+    check(case_reader_many_absent(&mut reader, &absent), READS);
     // A thread's first makes it known to the bucket.
     assert!(bucket.contains(&there[0]));
     check(case_peek_hit(&bucket, &there), sum);

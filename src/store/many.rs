@@ -71,12 +71,16 @@ impl<K: Eq + Clone, V> View<K, V> {
         if let Some(reads) = &self.reads {
             return self.get_many_counted(reads, groups, &mut each);
         }
-        let mut hits = Vec::with_capacity(AT_ONCE.min(groups.group.capacity()));
         while let Some(group) = groups.next() {
-            self.current.table.hits(group, &mut hits);
-            for (&(hash, key), &hit) in group.iter().zip(&hits) {
-                each(key, hit.or_else(|| self.beyond_hit(hash, key).value()));
-            }
+            self.current.table.hits_or(group, |at, hit| {
+                let (hash, key) = group[at];
+                let value = match hit {
+                    Ok(value) => Some(value),
+                    Err(why) if self.is_without(why, hash) => None,
+                    Err(_) => self.beyond_hit(hash, key).value(),
+                };
+                each(key, value);
+            });
         }
     }
 }

@@ -160,7 +160,7 @@ impl<K: Eq + Clone, V> View<K, V> {
 
     /// Whether the look at the table, which found nothing, is enough to say that a key with this hash has no value.
     #[inline(always)]
-    fn is_without(&self, why: NoHit, hash: u64) -> bool {
+    pub(super) fn is_without(&self, why: NoHit, hash: u64) -> bool {
         self.current.table.is_without(why, hash) && self.is_table_only()
     }
 

@@ -274,13 +274,27 @@ impl<K, V> Table<K, V> {
         Q: Eq + ?Sized,
     {
         found.clear();
-        self.first.hits(asked, |at, hit| {
+        self.hits_or(asked, |at, hit| {
             let (hash, key) = asked[at];
             found.push(
                 hit.or_else(|why| self.unmarked_after(why, hash, key).ok_or(()))
                     .ok(),
             );
         });
+    }
+
+    /// [`hit_or`](Self::hit_or) for [`AT_ONCE`] keys or fewer, each with its hash: `each` is told which of them it was, and
+    /// its value, or why there is none.
+    #[inline(always)]
+    pub(crate) fn hits_or<'a, Q>(
+        &'a self,
+        asked: &[(u64, &Q)],
+        each: impl FnMut(usize, Result<&'a V, NoHit>),
+    ) where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.first.hits(asked, each);
     }
 
     /// Returns the value of a key that is here, and whether it is marked.
