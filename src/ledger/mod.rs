@@ -10,10 +10,12 @@ mod prepared;
 mod tests;
 
 use std::borrow::Borrow;
+use std::mem;
 
 use crossbeam_utils::CachePadded;
 
 use self::arena::Arena;
+use self::prepared::Loose;
 use crate::spread::spread;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::{Hashed, Slot, ahead, fault, order, pace, plain};
@@ -44,8 +46,8 @@ pub(crate) struct Ledger<K, T> {
     root: Box<[Group]>,
     blocks: Arena<Block>,
     entries: Arena<Entry<K, T>>,
-    /// Apart, as each write of a fresh key changes it.
-    keys: CachePadded<plain::Word>,
+    /// How many entries are no key's last: put over, or left behind. Apart, but a write of a fresh key does not change it.
+    behind: CachePadded<plain::Word>,
 }
 
 /// Words of keys, filled from the first on; then a link to a block with more.
@@ -104,7 +106,7 @@ impl<K: Eq, T> Ledger<K, T> {
             root: pace::filled(groups, Group::new),
             blocks: Arena::new(),
             entries: Arena::new(),
-            keys: CachePadded::new(plain::Word::new(0)),
+            behind: CachePadded::new(plain::Word::new(0)),
         }
     }
 
@@ -144,17 +146,18 @@ impl<K: Eq, T> Ledger<K, T> {
         if !allow(place.item(), &item) {
             return Err(place.item());
         }
-        // Where it is not put after all it stays behind, found by nobody, until everything is dropped.
         let (index, entry) = self.entries.append(Entry { key, item });
-        self.link(place, index, entry, allow)
+        self.link(place, index, entry, Loose(&self.behind), allow)
     }
 
-    /// Has an entry found in the place of what is there, if `allow` goes on to say so after each that comes between.
+    /// Has an entry found in the place of what is there, if `allow` goes on to say so after each that comes between. Where
+    /// it is not put after all it stays behind, found by nobody, until everything is dropped.
     fn link<'a>(
         &'a self,
         mut place: Place<'a, K, T>,
         index: usize,
         entry: &'a Entry<K, T>,
+        loose: Loose<'a>,
         mut allow: impl FnMut(Option<&T>, &T) -> bool,
     ) -> Result<&'a T, Option<&'a T>> {
         let mine = spread(entry.key.hash) & TAG | (index as u64 + 1);
@@ -166,12 +169,12 @@ impl<K: Eq, T> Ledger<K, T> {
                 order::ledger_look(),
             );
             match put {
-                Ok(before) => {
-                    if before == 0 {
-                        self.keys.fetch_add(1, order::COUNT);
-                    }
+                Ok(0) => {
+                    mem::forget(loose);
                     return Ok(&entry.item);
                 }
+                // In the count another takes its place.
+                Ok(_) => return Ok(&entry.item),
                 Err(now) if fault::planted("puts_over_another") => place.seen = now,
                 // It may have become another key's.
                 Err(_) => place = self.place(entry.key.hash, entry.key.key()),
@@ -198,7 +201,8 @@ impl<K: Eq, T> Ledger<K, T> {
 
     /// How many keys there are. Exact only while nobody writes.
     pub(crate) fn keys(&self) -> usize {
-        self.keys.load(order::COUNT) as usize
+        let behind = self.behind.load(order::COUNT) as usize;
+        self.written().saturating_sub(behind)
     }
 
     /// Bytes of what it has allocated.
@@ -233,8 +237,8 @@ impl<K: Eq, T> Ledger<K, T> {
     /// The same where nobody writes any more, which the caller has by way of an Acquire. Sooner if no key was written
     /// twice: then entries are walked as they lie, and not as their words do.
     pub(crate) fn for_each_at_rest<'a>(&'a self, mut each: impl FnMut(u64, &'a K, &'a T)) {
-        // Each key has counted one entry: if there are no more, nothing was put over another, nor left behind.
-        if self.keys() != self.entries.len() && !fault::planted("walks_what_is_replaced") {
+        let behind = self.behind.load(order::COUNT);
+        if behind != 0 && !fault::planted("walks_what_is_replaced") {
             return self.for_each(each);
         }
         for entry in pace::each(self.entries.slots().filter_map(Slot::get)) {

@@ -19,7 +19,7 @@ const HASHES: [fn(u64) -> u64; 5] = [
 ];
 
 fn put<K: Eq, T>(ledger: &Ledger<K, T>, hash: u64, key: K, item: T) {
-    assert!(ledger.put_if(hash, key, item, |_, _| true).is_ok());
+    ledger.put_over(hash, key, item, |_| (), |_, _| ());
 }
 
 proptest! {
@@ -27,12 +27,23 @@ proptest! {
     fn a_ledger_is_a_map(
         expected in 0_usize..200,
         hash in prop::sample::select(&HASHES[..]),
-        writes in prop::collection::vec((0_u64..150, 0_u32..1000, any::<bool>()), 0..600),
+        writes in prop::collection::vec((0_u64..150, 0_u32..1000, any::<(bool, bool)>()), 0..600),
     ) {
         let ledger = Ledger::new(expected);
         let mut model = HashMap::new();
-        for &(key, item, overwrite) in &writes {
+        for &(key, item, (overwrite, first)) in &writes {
             let there = model.get(&key).copied();
+            if first {
+                let mut over = None;
+                let meanwhile = |&mine: &u64| assert_eq!(mine, key);
+                ledger.put_over(hash(key), key, item, meanwhile, |&current, &mine| {
+                    assert_eq!(mine, item);
+                    over = Some(current);
+                });
+                prop_assert_eq!(over, there);
+                model.insert(key, item);
+                continue;
+            }
             let put = ledger.put_if(hash(key), key, item, |current, mine| {
                 assert_eq!((current.copied(), *mine), (there, item));
                 overwrite || current.is_none()
@@ -85,6 +96,7 @@ fn a_ledger_at_rest_is_walked_as_any() {
         any.sort_unstable();
         at_rest.sort_unstable();
         assert_eq!(any, at_rest);
+        assert_eq!(ledger.keys(), at_rest.len());
         (at_rest.len(), in_order)
     };
     for keys in [0, 1, 15, 16, 17, 48, 1000, 40_000] {
@@ -256,7 +268,15 @@ fn an_eq_that_panics_does_no_harm() {
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(put_over));
     assert!(caught.is_err());
     assert_eq!(ledger.get(1, &Touchy(1, false)), Some(&10));
-    assert_eq!(ledger.written(), 1);
+    // It was appended first, and is not taken for what it did not become.
+    assert_eq!((ledger.written(), ledger.keys()), (2, 1));
+    let mut at_rest = Vec::new();
+    ledger.for_each_at_rest(|_, _, &item| at_rest.push(item));
+    assert_eq!(at_rest, [10]);
+    let put_if = || ledger.put_if(1, Touchy(1, true), 20, |_, _| true).is_ok();
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(put_if));
+    assert!(caught.is_err());
+    assert_eq!((ledger.written(), ledger.keys()), (2, 1), "looks first");
 }
 
 /// Also where the key that is on its way in panics in its own drop: two at once would abort the process.

@@ -12,7 +12,7 @@ type Small = Ledger<u8, u8>;
 const CROWDED: u64 = 0;
 
 fn put(ledger: &Small, hash: u64, key: u8, item: u8) {
-    assert!(ledger.put_if(hash, key, item, |_, _| true).is_ok());
+    ledger.put_over(hash, key, item, |_| (), |_, _| ());
 }
 
 fn ledger(full: u8) -> Arc<Small> {
@@ -68,25 +68,36 @@ fn ledger_two_keys_and_one_link() {
     });
 }
 
+/// Puts a bit, and returns what was there.
+type Add = fn(&Small, u8) -> u8;
+
+/// Appends after a look.
+fn add_if(ledger: &Small, bit: u8) -> u8 {
+    // Set by the last call of `allow`, which is the one that counts.
+    let mut under = 0;
+    // The item is the bit alone: what was under it is known to its writer only.
+    let put = ledger.put_if(CROWDED, 1, bit, |current, _| {
+        under = current.copied().unwrap_or(0);
+        true
+    });
+    assert!(put.is_ok());
+    under
+}
+
+/// Appends before it looks.
+fn add_over(ledger: &Small, bit: u8) -> u8 {
+    let mut under = 0;
+    ledger.put_over(CROWDED, 1, bit, |_| (), |&current, _| under = current);
+    under
+}
+
 /// Two writers of one key, fresh or not: each sees what it is put over, and the last one stands.
-fn one_key(known: bool) -> impl Fn() {
+fn one_key(known: bool, add: Add) -> impl Fn() {
     move || {
         let ledger = ledger(0);
         if known {
             put(&ledger, CROWDED, 1, 1);
         }
-        // Each adds one bit to what it finds.
-        let add = |ledger: &Small, bit: u8| {
-            // Set by the last call of `allow`, which is the one that counts.
-            let mut under = 0;
-            // The item is the bit alone: what was under it is known to its writer only.
-            let put = ledger.put_if(CROWDED, 1, bit, |current, _| {
-                under = current.copied().unwrap_or(0);
-                true
-            });
-            assert!(put.is_ok());
-            under
-        };
         let other = spawn(&ledger, move |ledger| add(ledger, 2));
         let under_four = add(&ledger, 4);
         let under_two = other.join().unwrap();
@@ -97,7 +108,7 @@ fn one_key(known: bool) -> impl Fn() {
             Some(2) => assert_eq!((under_four, under_two), (first, 4)),
             _ => panic!("{last:?}"),
         }
-        assert_eq!(count(&ledger), 1);
+        assert_eq!((count(&ledger), ledger.keys()), (1, 1));
         let mut at_rest = Vec::new();
         ledger.for_each_at_rest(|_, _, &item| at_rest.push(Some(item)));
         assert_eq!(at_rest, [last], "in the order of their coming");
@@ -106,12 +117,38 @@ fn one_key(known: bool) -> impl Fn() {
 
 #[test]
 fn ledger_two_writers_of_a_fresh_key() {
-    run_model("ledger_two_writers_of_a_fresh_key", 12, one_key(false));
+    run_model(
+        "ledger_two_writers_of_a_fresh_key",
+        12,
+        one_key(false, add_if),
+    );
 }
 
 #[test]
 fn ledger_two_writers_of_a_known_key() {
-    run_model("ledger_two_writers_of_a_known_key", 12, one_key(true));
+    run_model(
+        "ledger_two_writers_of_a_known_key",
+        12,
+        one_key(true, add_if),
+    );
+}
+
+#[test]
+fn ledger_two_writers_over_a_fresh_key() {
+    run_model(
+        "ledger_two_writers_over_a_fresh_key",
+        12,
+        one_key(false, add_over),
+    );
+}
+
+#[test]
+fn ledger_two_writers_over_a_known_key() {
+    run_model(
+        "ledger_two_writers_over_a_known_key",
+        12,
+        one_key(true, add_over),
+    );
 }
 
 /// A reader and a walk meet whole entries, and the reader does not go back.

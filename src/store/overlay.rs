@@ -228,25 +228,24 @@ impl<K: Eq, V> Overlay<K, V> {
     }
 
     /// Puts a write over what is there, whose weight goes into the purse, and pays for it from there. It may `draw` a
-    /// new number: of two writes the later one stands, and has the higher number, whichever drew first.
+    /// new number: of two writes the later one stands, and has the higher number, whichever drew first. `mark` is called
+    /// with the key before the write can be found.
     pub(crate) fn put(
         &self,
         hash: u64,
         key: K,
         write: Write<V>,
+        mark: impl FnOnce(&K),
         purse: &mut Purse<'_>,
         mut draw: impl FnMut() -> u64,
     ) {
         self.begin();
         let weight = write.content.weight.get();
-        let put = self.writes.put_if(hash, key, write, |current, write| {
-            if let Some(current) = current {
+        self.writes
+            .put_over(hash, key, write, mark, |current, write| {
                 write.number_after(current, &mut draw);
                 purse.take(self, current);
-            }
-            true
-        });
-        debug_assert!(put.is_ok(), "put whatever is there");
+            });
         purse.spend(self, weight);
     }
 

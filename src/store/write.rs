@@ -97,19 +97,21 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         content: Content<V>,
         purse: &mut Purse<'_>,
     ) -> (Nudge, u64) {
-        // Before the mark, as what that looks at was asked for and is there the sooner.
         let mut number = self.numbers.draw();
         let write = Write::new(number, content, self.times.moment());
-        if !fault::planted("value_before_mark") {
-            mark(view, hash, &key);
-        }
-        let again = fault::planted("value_before_mark").then(|| key.clone());
+        let late = fault::planted("value_before_mark").then(|| key.clone());
+        // What it looks at was asked for, and is there the sooner if there is other work first.
+        let mark_first = |key: &K| {
+            if late.is_none() {
+                mark(view, hash, key);
+            }
+        };
         let draw = || {
             number = self.numbers.draw();
             number
         };
-        view.active.put(hash, key, write, purse, draw);
-        if let Some(key) = again {
+        view.active.put(hash, key, write, mark_first, purse, draw);
+        if let Some(key) = late {
             mark(view, hash, &key);
         }
         (nudge(view, purse), number)

@@ -15,8 +15,8 @@ pub(super) struct Edit<K, V> {
 /// Changes by the level to which they belong, and how many entries there will be.
 pub(super) struct Edits<K, V> {
     pub(super) first: Vec<Edit<K, V>>,
-    /// Of keys that are nowhere in the table, with their own hashes.
-    pub(super) new: Vec<Edit<K, V>>,
+    /// Of keys that are nowhere in the table, with their own hashes and their values.
+    pub(super) new: Vec<Change<K, V>>,
     pub(super) second: Vec<Edit<K, V>>,
     pub(super) last: Vec<Edit<K, V>>,
     pub(super) count: usize,
@@ -25,15 +25,14 @@ pub(super) struct Edits<K, V> {
 impl<K: Eq, V> Edits<K, V> {
     pub(super) fn of(table: &Table<K, V>, changes: Vec<Change<K, V>>) -> Self {
         let (mut first, mut second, mut last) = (Vec::new(), Vec::new(), Vec::new());
-        let mut new = Vec::with_capacity(changes.len());
-        let mut may_be_here = Vec::new();
-        for change in pace::each(changes) {
-            if table.first.may_know(change.hash) {
-                may_be_here.push(change);
-            } else if change.value.is_some() {
-                new.push(Edit::of(None, change));
-            }
-        }
+        // What is new, which may be most of it, stays where it is: to move it into fresh memory takes longer than the look.
+        let mut new = changes;
+        let mut turns = pace::Turns::default();
+        let others = new.extract_if(.., |change| {
+            turns.turn();
+            change.value.is_none() || table.first.may_know(change.hash)
+        });
+        let may_be_here = others.collect();
         // Block by block, so that an entry that is looked at is in the caches more often than not.
         let by_block = by_block(table.first.shape(), may_be_here, |change| change.hash);
         for change in pace::each(by_block.flatten()) {
@@ -53,7 +52,7 @@ impl<K: Eq, V> Edits<K, V> {
                 }
             }
             if change.value.is_some() {
-                new.push(Edit::of(None, change));
+                new.push(change);
             }
         }
         let count = count_after(table.first.entries().len(), &first)
@@ -71,20 +70,13 @@ impl<K: Eq, V> Edits<K, V> {
 
     /// Has what is new be added to the level that holds nearly all.
     pub(super) fn put_new_in_place(&mut self, table: &Table<K, V>) {
-        let new = std::mem::take(&mut self.new);
+        let new = std::mem::take(&mut self.new).into_iter();
+        let new = new.map(|change| Edit::of(None, change));
         if table.first.entries().len() == 0 {
-            pace::extend(&mut self.second, new.into_iter().map(Edit::mixed));
+            pace::extend(&mut self.second, new.map(Edit::mixed));
         } else {
             pace::extend(&mut self.first, new);
         }
-    }
-
-    /// Has it be added to the second level in any case. Returns the hashes of those keys.
-    pub(super) fn put_new_apart(&mut self) -> Vec<u64> {
-        let new = std::mem::take(&mut self.new);
-        let apart = pace::collect(new.iter().map(|edit| edit.change.hash));
-        pace::extend(&mut self.second, new.into_iter().map(Edit::mixed));
-        apart
     }
 }
 
@@ -112,13 +104,17 @@ impl<K, V> Edit<K, V> {
 
     /// What the edit adds.
     pub(super) fn into_item(self) -> Option<Item<K, V>> {
-        let Change { hash, key, value } = self.change;
-        let value = value?;
-        Some(Item { hash, key, value })
+        self.change.into_item()
     }
 }
 
 impl<K, V> Change<K, V> {
+    pub(super) fn into_item(self) -> Option<Item<K, V>> {
+        let Change { hash, key, value } = self;
+        let value = value?;
+        Some(Item { hash, key, value })
+    }
+
     pub(super) fn known_by(self, hash: u64) -> Self {
         Change { hash, ..self }
     }

@@ -94,14 +94,14 @@ impl<K, V> Level<K, V> {
     }
 
     /// The same where keys with these hashes, which are not here, have found a place elsewhere.
-    pub(super) fn spilling(mut self, hashes: &[u64]) -> Self {
+    pub(super) fn spilling(mut self, hashes: impl Iterator<Item = u64> + Clone) -> Self {
         let buckets = self.pilots.len();
         if fault::planted("new_keys_unspilled") {
             return self;
         }
         self.spills
-            .add(pace::each(hashes).map(|&hash| bucket(hash, buckets)));
-        for &hash in pace::each(hashes) {
+            .add(pace::each(hashes.clone()).map(|hash| bucket(hash, buckets)));
+        for hash in pace::each(hashes) {
             self.filter.add(bucket(hash, buckets), hash);
         }
         self

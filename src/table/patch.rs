@@ -45,7 +45,7 @@ where
         return rebuilt(table, edits, hash_of);
     }
     edits.put_new_in_place(table);
-    changed(table, edits, &[], hash_of)
+    changed(table, edits, hash_of)
 }
 
 /// The same, and new keys go to the second level if there are not too many.
@@ -59,28 +59,21 @@ where
     K: Clone + Eq,
     V: Clone,
 {
-    let mut edits = Edits::of(table, changes);
+    let edits = Edits::of(table, changes);
     let first = count_after(table.first.entries().len(), &edits.first);
     let others = edits.count - first;
     if first == 0 || others * FIRST_TO_SECOND > first || !table.first.shape().suits(first) {
         return among(table, edits, hash_of);
     }
-    let apart = edits.put_new_apart();
-    changed(table, edits, &apart, hash_of)
+    changed(table, edits, hash_of)
 }
 
 pub(super) fn is_extended<K, V>(table: &Table<K, V>) -> bool {
     table.apart * FIRST_TO_APART > table.first.entries().len()
 }
 
-/// Applies changes to a table of the same size. Those to the second level put keys with the hashes of `apart` there that are
-/// new.
-fn changed<K, V, H>(
-    table: &Table<K, V>,
-    edits: Edits<K, V>,
-    apart: &[u64],
-    hash_of: &H,
-) -> Table<K, V>
+/// Applies changes to a table of the same size. What is new comes into the second level.
+fn changed<K, V, H>(table: &Table<K, V>, edits: Edits<K, V>, hash_of: &H) -> Table<K, V>
 where
     H: Fn(&K) -> u64,
     K: Clone + Eq,
@@ -91,12 +84,15 @@ where
         true => (table.first.shared(), Vec::new()),
         false => patched_level(&table.first, edits.first, hash_of),
     };
+    let apart = edits.new.len();
+    let first = first.spilling(edits.new.iter().map(|change| change.hash));
     let mut of_second = edits.second;
     pace::extend(
         &mut of_second,
         spilled.into_iter().map(|item| Edit::adding(item.mixed())),
     );
-    let (second, spilled) = patched_second(&table.second, of_second, &|key| spread(hash_of(key)));
+    let mixed = |key: &K| spread(hash_of(key));
+    let (second, spilled) = patched_second(&table.second, of_second, edits.new, &mixed);
     let kept = without(table.last.items(), gone(&edits.last, 0..table.last.len()));
     let kept = kept.map(|(hash, entry)| {
         let (key, value) = cloned(entry);
@@ -105,8 +101,8 @@ where
     let added = edits.last.into_iter().filter_map(Edit::into_item);
     let last = List::build(kept.chain(added).chain(spilled).collect());
     let changed = Table {
-        apart: table.apart + apart.len(),
-        ..Table::of(first.spilling(apart), second, last)
+        apart: table.apart + apart,
+        ..Table::of(first, second, last)
     };
     let placed = changed.first.entries().len();
     let spilled = (changed.len() - placed).saturating_sub(changed.apart);
@@ -144,11 +140,13 @@ where
     let all = edits
         .first
         .into_iter()
-        .chain(edits.new)
         .chain(edits.second)
         .chain(edits.last);
-    let added = all.filter_map(Edit::into_item).map(Item::into_pair);
-    let others = others.chain(added).map(|pair| item(pair, hash_of));
+    let new = edits.new.into_iter().filter_map(Change::into_item);
+    let added = new.chain(all.filter_map(Edit::into_item));
+    let others = others
+        .chain(added.map(Item::into_pair))
+        .map(|pair| item(pair, hash_of));
 
     let old = table.first.shape();
     if old.blocks() == 0 || count == 0 {
@@ -186,27 +184,31 @@ where
     with_rest(first, spilled, hash_of)
 }
 
-/// Applies changes to the second level, whose size may be another afterwards.
+/// Applies changes to the second level, whose size may be another afterwards, and adds what is `new` in the table.
 fn patched_second<K, V>(
     level: &Level<K, V>,
-    edits: Vec<Edit<K, V>>,
+    mut edits: Vec<Edit<K, V>>,
+    new: Vec<Change<K, V>>,
     hash_of: &impl Fn(&K) -> u64,
 ) -> (Level<K, V>, Vec<Item<K, V>>)
 where
     K: Clone + Eq,
     V: Clone,
 {
-    let count = count_after(level.entries().len(), &edits);
+    let count = count_after(level.entries().len(), &edits) + new.len();
     if level.shape().suits(count) {
+        let new = new.into_iter().map(|change| Edit::of(None, change).mixed());
+        pace::extend(&mut edits, new);
         return patched_level(level, edits, hash_of);
     }
-    let kept = pace::collect(kept_of(level, &edits, 0..level.shape().slots()).map(cloned));
-    let kept = kept.into_iter().map(|pair| item(pair, hash_of));
-    build_level(
-        kept.chain(edits.into_iter().filter_map(Edit::into_item)),
-        count,
-        hash_of,
-    )
+    let kept = kept_of(level, &edits, 0..level.shape().slots()).map(cloned);
+    let kept = kept.map(|pair| item(pair, hash_of));
+    let new = new
+        .into_iter()
+        .filter_map(Change::into_item)
+        .map(Item::mixed);
+    let added = edits.into_iter().filter_map(Edit::into_item).chain(new);
+    build_level(kept.chain(added), count, hash_of)
 }
 
 /// Copies a level with changes. Returns also what found no place in it.

@@ -205,7 +205,7 @@ impl Placer {
     ) -> Option<u8> {
         let members: [Member; N] = *self.members[start..].first_chunk()?;
         for member in members {
-            *word |= filter::bit(member.hash());
+            *word |= filter::bits(member.hash());
         }
         let pilot = self.pilot(shape, &members)?;
         let slots = members.map(|member| shape.slot(member.hash(), 0, pilot));
@@ -241,7 +241,7 @@ impl Placer {
         word: &mut u32,
     ) -> u8 {
         for member in &self.members[members.clone()] {
-            *word |= filter::bit(member.hash());
+            *word |= filter::bits(member.hash());
         }
         if self.clash(shape, members.clone()) {
             members.end = members.start + self.part(shape, members.clone(), items);
