@@ -339,6 +339,7 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
             } else if *place == Place::SPILLED {
                 let (hash, (key, value)) = (self.next.hashes[id], pair);
                 let bucket = bucket(hash, self.shape.buckets());
+                // Told of it already, unless the hash leads elsewhere now than when the item was gathered.
                 self.filter.add(bucket, hash);
                 self.spilling.add(bucket);
                 self.spilled.push(Item { hash, key, value });
