@@ -17,6 +17,8 @@ const INDICES: usize = 256;
 /// The index of all cells that have none of their own. Its slots are never used.
 const NONE: usize = 0;
 
+/// On cache lines of its own, since each read writes to it.
+#[repr(align(64))]
 pub(crate) struct Block([ThreadSlot; INDICES]);
 
 impl Block {

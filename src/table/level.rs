@@ -183,10 +183,13 @@ impl<K, V> Level<K, V> {
         // SAFETY, of all three: `open` is where the slots of `entries` are, which nothing changes or moves before this level
         // is dropped. And `slot` is one of them: the block of a bucket that there is, and an offset within it. That
         // there are as many slots as the shape has was asserted when `open` was set; and there is no allocation of more.
+        // An offset in bytes goes into the address that the value is read from; the number of a slot does not.
         let candidate = if const { Entries::<K, V>::FILLED } {
-            Some(unsafe { &*open.cast::<Entry<K, V>>().add(slot) })
+            let offset = slot * size_of::<Entry<K, V>>();
+            Some(unsafe { &*open.byte_add(offset).cast::<Entry<K, V>>() })
         } else {
-            unsafe { &*open.cast::<Option<Entry<K, V>>>().add(slot) }.as_ref()
+            let offset = slot * size_of::<Option<Entry<K, V>>>();
+            unsafe { &*open.byte_add(offset).cast::<Option<Entry<K, V>>>() }.as_ref()
         };
         match candidate {
             Some(entry) if entry.key.borrow() == key => found(&entry.value),
