@@ -115,6 +115,7 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
     }
 
     /// Writes a value, or a tombstone.
+    #[inline(always)]
     pub(super) fn write(
         &self,
         hash: u64,
@@ -143,7 +144,7 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
     }
 
     /// Writes a value of the weight that the bucket's weigher says. If there is no room for it, returns it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn write_weighed(
         &self,
         hash: u64,
@@ -155,6 +156,7 @@ impl<K: Key, V: Value, S: HashBuilder> Core<K, V, S> {
     }
 
     /// The same of a weight that is known.
+    #[inline(always)]
     pub(super) fn write_content(
         &self,
         hash: u64,

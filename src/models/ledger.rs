@@ -5,6 +5,7 @@ use loom::thread;
 use super::support::run_model;
 use crate::ledger::Ledger;
 use crate::sync::Arc;
+use crate::sync::slot::Slot;
 
 type Small = Ledger<u8, u8>;
 
@@ -35,6 +36,23 @@ fn count(ledger: &Small) -> usize {
     let mut count = 0;
     ledger.for_each(|_, _, _| count += 1);
     count
+}
+
+/// What entries lie in, of which the other models have a stand-in. loom's cell checks that nobody looks before it is set.
+#[test]
+fn ledger_item_is_seen_whole() {
+    run_model("ledger_item_is_seen_whole", 20, || {
+        let slot = Arc::new(Slot::new());
+        let other = {
+            let slot = Arc::clone(&slot);
+            thread::spawn(move || assert_eq!(*slot.set(7), 7))
+        };
+        let seen = [slot.get().copied(), slot.look().copied()];
+        assert!(matches!(seen, [None, None | Some(7)] | [Some(7), Some(7)]));
+        other.join().unwrap();
+        let mut slot = Arc::into_inner(slot).unwrap();
+        assert_eq!((slot.take(), slot.take()), (Some(7), None));
+    });
 }
 
 /// Two keys want one word. Who has put one finds it, and in the end both are there.

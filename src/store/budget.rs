@@ -220,6 +220,7 @@ impl<'a> Purse<'a> {
     }
 
     /// Takes the weight of what a view shows of a key that is about to be written, whatever that is.
+    #[inline]
     pub(super) fn take_shown<K: Eq, V>(&mut self, view: &View<K, V>, hash: u64, key: &K) {
         if self.budget.is_some() {
             self.take_seen(view, view.active.get(hash, key), hash, key);
@@ -263,6 +264,7 @@ impl<'a> Purse<'a> {
 
     /// Sees to it that so much is in hand. Returns whether it is: what weighs no more than what it replaces always
     /// is, anything else while there is room.
+    #[inline]
     pub(super) fn pay(&mut self, weight: u64) -> bool {
         let Some(budget) = self.budget else {
             return true;
@@ -341,6 +343,7 @@ impl<'a> Purse<'a> {
     }
 
     /// What was paid for is in the overlay.
+    #[inline]
     pub(super) fn spend<K: Eq, V>(&mut self, overlay: &Overlay<K, V>, weight: u64) {
         if self.budget.is_some() && weight > 0 {
             overlay.add_weight(weight);

@@ -27,6 +27,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 
     /// The same, with `ahead` called before the gate is entered, as what is asked of the processor before that is there by
     /// the time that several locked instructions take.
+    #[inline(always)]
     fn inside_ahead<R>(
         &self,
         ahead: impl Fn(&View<K, V>),
@@ -44,6 +45,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
 
     /// The same for who is to put something for a key, in whose way no joint write is then. To be called before anything
     /// is looked at, as what is decided on is put first.
+    #[inline(always)]
     pub(super) fn inside_for<R>(&self, hash: u64, act: impl FnOnce(&View<K, V>) -> R) -> R {
         let ahead = |view: &View<K, V>| {
             view.active.fetch_ahead(hash);

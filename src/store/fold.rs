@@ -25,6 +25,10 @@ use crate::{Key, Value};
 /// A table of fewer entries is copied sooner than it would be worth having some of them elsewhere.
 const LEAST_EXTENDED: usize = 1 << 16;
 
+/// So many times as many keys as one overlay had are expected in the next. If that is too few, each write of the next
+/// has a long way to its word; if it is too many, there are some four bytes too many for each entry of the table.
+const EARLY: usize = 8;
+
 /// Folds, publishes and frees. There is one for a store, and `&mut` keeps it one at a time.
 pub(crate) struct Folder<K, V> {
     pub(super) retired: Retired<K, V>,
@@ -207,8 +211,9 @@ impl<K: Key, V: Value> Folder<K, V> {
                     gate: Arc::clone(&view.gate),
                 };
                 let room = room_for(view.current.table.len());
-                // As many keys again as there were since the last rotation, which may have had to wait.
-                let expected = view.active.keys().min(room);
+                // As many keys again as there were since the last rotation, if that came late; it may have come early, as soon
+                // as there was something.
+                let expected = (EARLY * view.active.keys()).min(room);
                 let rotated = View {
                     active: Overlay::new(room, expected),
                     sealed: Some(sealed.clone()),

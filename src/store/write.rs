@@ -11,6 +11,7 @@ use crate::{Key, Value};
 
 impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     /// Writes a value, or a tombstone. Returns a value for which there is no room: then the key is removed.
+    #[inline(always)]
     pub(crate) fn write(
         &self,
         hash: u64,
@@ -21,7 +22,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     }
 
     /// The same, with tags.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write_tagged(
         &self,
         hash: u64,
@@ -89,6 +90,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     }
 
     /// Puts what the purse has paid for. Also returns the number that it has in the end.
+    #[inline(always)]
     pub(super) fn put(
         &self,
         view: &View<K, V>,
@@ -99,10 +101,11 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
     ) -> (Nudge, u64) {
         let mut number = self.numbers.draw();
         let write = Write::new(number, content, self.times.moment());
-        let late = fault::planted("value_before_mark").then(|| key.clone());
+        let is_late = fault::planted("value_before_mark");
+        let late = is_late.then(|| key.clone());
         // What it looks at was asked for, and is there the sooner if there is other work first.
         let mark_first = |key: &K| {
-            if late.is_none() {
+            if !is_late {
                 mark(view, hash, key);
             }
         };

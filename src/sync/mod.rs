@@ -30,6 +30,8 @@ mod own_slots;
 pub(crate) mod pace;
 mod parker;
 mod published;
+#[cfg(any(not(any(larder_loom, larder_shuttle)), all(test, larder_loom)))]
+pub(crate) mod slot;
 mod slots;
 #[cfg(larder_loom)]
 pub(crate) mod watched;

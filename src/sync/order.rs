@@ -62,6 +62,15 @@ strong! {
     /// A word of a ledger is looked at. Acquire: pairs with [`ledger_put`]. Models: as there.
     ledger_look: Acquire;
 
+    /// An item is in its slot. Release: who finds it there finds it whole. Pairs with [`item_look`].
+    /// Model: `ledger_item_is_seen_whole`.
+    #[cfg_attr(larder_shuttle, expect(dead_code, reason = "shuttle's slots have a stand-in"))]
+    item_set: Release;
+
+    /// Whether an item is in its slot. Acquire: pairs with [`item_set`]. Model: as there.
+    #[cfg_attr(larder_shuttle, expect(dead_code, reason = "as there"))]
+    item_look: Acquire;
+
     /// Somebody joins a flight. Release: what the caller has changed before is found by the look at the
     /// cache that counts the caller in. Pairs with [`flight_look`].
     /// Model: `flight_that_found_what_goes_is_not_joined`.

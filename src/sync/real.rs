@@ -1,7 +1,7 @@
 //! The real world: std's threads and locks, arc-swap, papaya.
 
 use std::borrow::Borrow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use once_cell::race::OnceBox;
@@ -13,6 +13,7 @@ use crate::spread::BuildSpread;
 pub(crate) use super::barrier;
 pub(crate) use super::handed::Handed;
 pub(crate) use super::own_slots::{Index, Member, Slots};
+pub(crate) use super::slot::Slot;
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
 pub(crate) use std::thread;
 
@@ -190,36 +191,6 @@ impl<T: Keyed> Map<T> {
     /// How many there are; those of one hash count as one.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
-    }
-}
-
-/// A place for something that is put there once, by its only owner, and then seen by whoever is told.
-pub(crate) struct Slot<T>(OnceLock<T>);
-
-impl<T> Slot<T> {
-    pub(crate) fn new() -> Self {
-        Self(OnceLock::new())
-    }
-
-    /// To be called once.
-    #[inline]
-    pub(crate) fn set(&self, item: T) -> &T {
-        self.0.get_or_init(|| item)
-    }
-
-    #[inline]
-    pub(crate) fn get(&self) -> Option<&T> {
-        self.0.get()
-    }
-
-    /// For who is not told: what is there may be set at any time.
-    #[inline]
-    pub(crate) fn look(&self) -> Option<&T> {
-        self.0.get()
-    }
-
-    pub(crate) fn take(&mut self) -> Option<T> {
-        self.0.take()
     }
 }
 

@@ -47,6 +47,7 @@ impl Filter {
     }
 
     /// Has the processor fetch what [`may_have`](Self::may_have) looks at.
+    #[inline]
     pub(super) fn fetch_ahead(&self, hash: u64) {
         ahead::fetch(self.0.as_ptr().wrapping_add(bucket(hash, self.0.len())));
     }

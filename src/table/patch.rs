@@ -1,16 +1,14 @@
 //! Patching: a copy of a table with changes, made block by block.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::spread::spread;
 use crate::sync::pace;
-use crate::table::build::{Builder, build_level, from_items, is_too_much, item, with_rest};
+use crate::table::build::{Builder, build_level, from_items, is_too_much, item};
 use crate::table::edits::{Edit, Edits, by_block, count_after};
 use crate::table::entries::cloned;
 use crate::table::level::Level;
 use crate::table::list::List;
-use crate::table::shape::Shape;
 use crate::table::{Change, Item, Table};
 
 /// The second level has at most one key for so many of the first, or what is new is no longer put there.
@@ -115,73 +113,32 @@ where
 
 /// Builds a table of another size.
 ///
-/// The blocks of the old one are in the order of their hashes, as those of the new one are. So they are
-/// read one after another, and of the new ones only those few are open to which the last read leads.
+/// The blocks of the old one are in the order of their hashes, as those of the new one are. So what is read one after
+/// another is written so as well.
 fn rebuilt<K, V, H>(table: &Table<K, V>, edits: Edits<K, V>, hash_of: &H) -> Table<K, V>
 where
     H: Fn(&K) -> u64,
     K: Clone + Eq,
     V: Clone,
 {
-    let (of_first, count) = (
-        gone(&edits.first, 0..table.first.shape().slots()),
-        edits.count,
-    );
-    let others = kept_of(
-        &table.second,
-        &edits.second,
-        0..table.second.shape().slots(),
-    )
-    .chain(without(
-        table.last.entries(),
-        gone(&edits.last, 0..table.last.len()),
-    ))
-    .map(cloned);
-    let all = edits
+    let all = |level: &Level<K, V>| 0..level.shape().slots();
+    let kept = kept_of(&table.first, &edits.first, all(&table.first))
+        .chain(kept_of(&table.second, &edits.second, all(&table.second)))
+        .chain(without(
+            table.last.entries(),
+            gone(&edits.last, 0..table.last.len()),
+        ))
+        .map(|entry| item(cloned(entry), hash_of));
+    let changed = edits
         .first
         .into_iter()
         .chain(edits.second)
         .chain(edits.last);
     let new = edits.new.into_iter().filter_map(Change::into_item);
-    let added = new.chain(all.filter_map(Edit::into_item));
-    let others = others
-        .chain(added.map(Item::into_pair))
-        .map(|pair| item(pair, hash_of));
-
-    let old = table.first.shape();
-    if old.blocks() == 0 || count == 0 {
-        return from_items(others, count, hash_of);
-    }
-    let new = Shape::for_entries(count);
-    let mut builder = Builder::new(new);
-    let mut others = by_block(new, pace::collect(others), |item| item.hash);
-    let mut open: VecDeque<Vec<Item<K, V>>> = VecDeque::new();
-    let mut built = 0;
-    for block in 0..old.blocks() {
-        let slots = old.slots_per_block();
-        let there = table.first.entries();
-        for (slot, entry) in pace::each(there.within(block * slots..(block + 1) * slots)) {
-            if of_first[slot] {
-                continue;
-            }
-            let item = item(cloned(entry), hash_of);
-            let to = new.block_of(item.hash).saturating_sub(built);
-            while open.len() <= to {
-                open.push_back(others.next().unwrap_or_default());
-            }
-            open[to].push(item);
-        }
-        // The next old block leads to no new one before the one in which it begins.
-        let next = new.blocks() * (block + 1) / old.blocks();
-        while built < next {
-            let items = open.pop_front().or_else(|| others.next());
-            pace::each(items.unwrap_or_default()).for_each(|item| builder.push(item));
-            builder.add();
-            built += 1;
-        }
-    }
-    let (first, spilled) = builder.finish();
-    with_rest(first, spilled, hash_of)
+    // By the hash by which the first level knows them, which is not that of the second.
+    let changed = changed.filter_map(Edit::into_item);
+    let changed = changed.map(|changed| item(changed.into_pair(), hash_of));
+    from_items(kept.chain(new).chain(changed), edits.count, hash_of)
 }
 
 /// Applies changes to the second level, whose size may be another afterwards, and adds what is `new` in the table.
@@ -252,7 +209,7 @@ fn kept_of<'a, K, V>(
     slots: Range<usize>,
 ) -> impl Iterator<Item = (&'a K, &'a V)> + use<'a, K, V> {
     let (first, gone) = (slots.start, gone(edits, slots.clone()));
-    let entries = level.entries().within(slots);
+    let entries = pace::each(level.entries().within(slots));
     entries.filter_map(move |(slot, entry)| (!gone[slot - first]).then_some(entry))
 }
 

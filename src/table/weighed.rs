@@ -28,6 +28,7 @@ impl Weight {
     }
 
     /// What it is, taken or not.
+    #[inline]
     pub(crate) fn get(&self) -> u64 {
         self.0.load(order::WEIGHT) & !TAKEN
     }
