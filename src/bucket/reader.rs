@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::Hash;
 
 use super::Derived;
-use crate::store::{Groups, View};
+use crate::store::View;
 use crate::sync::CellReader;
 use crate::{DefaultHashBuilder, HashBuilder, Key, Value};
 
@@ -65,11 +65,11 @@ impl<K: Key, V: Value, S: HashBuilder> Reader<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized + 'q,
     {
-        let keys = keys.into_iter();
-        let mut values = Vec::with_capacity(keys.size_hint().0);
+        let keys: Vec<&Q> = keys.into_iter().collect();
+        let mut values = Vec::with_capacity(keys.len());
         let hash = |key: &Q| self.hasher.hash_one(key);
         let view = self.view.load();
-        view.get_many(&mut Groups::new(keys, hash), |_, value| values.push(value));
+        view.get_many(&keys, hash, |_, value| values.push(value));
         values
     }
 

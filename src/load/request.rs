@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::events::KeyEvent;
 use crate::fetched::{Fetched, Origin};
 use crate::stats::Counters;
-use crate::store::{Found, Groups, TagFloors};
+use crate::store::{AT_ONCE, Found, TagFloors};
 use crate::sync::{Arc, fault};
 use crate::{HashBuilder, Key, Value};
 
@@ -87,14 +87,14 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let reset = view.reset;
         let mut waits = Vec::new();
         let mut cached = 0;
-        let mut answers = Vec::with_capacity(keys.size_hint().0);
+        let asked: Vec<(u64, &Q)> = keys.map(|key| (self.store.hash(key), key)).collect();
+        let mut answers = Vec::with_capacity(asked.len());
         let mut led = Led {
             loads: self,
             flights: Vec::new(),
         };
-        let mut groups = Groups::keeping(keys, |key: &Q| self.store.hash(key));
-        let mut hits = Vec::new();
-        while let Some(group) = groups.next() {
+        let mut hits = Vec::with_capacity(AT_ONCE);
+        for group in asked.chunks(AT_ONCE) {
             view.current.table.hits(group, &mut hits);
             let _held = self.in_flight.hold();
             for (&(hash, key), hit) in group.iter().zip(&hits) {
@@ -124,7 +124,6 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
                 }));
             }
         }
-        let asked = groups.into_kept();
         drop(hits);
         let floors = view.tag_floors.clone();
         // Not held while we wait: a view keeps what was replaced since from being freed.
@@ -176,12 +175,14 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         K: Borrow<Q>,
         Q: std::hash::Hash + Eq + ToOwned<Owned = K> + ?Sized + 'q,
     {
-        let mut values = Vec::with_capacity(keys.size_hint().0);
+        let keys: Vec<&Q> = keys.collect();
+        let mut values = Vec::with_capacity(keys.len());
         let mut missed = Vec::new();
-        let mut groups = Groups::keeping(keys, |key: &Q| self.store.hash(key));
+        let hasher = self.store.hasher();
         let view = self.store.view();
         let reset = view.reset;
-        view.get_many(&mut groups, |key, found| {
+        let hash = |key: &Q| hasher.hash_one(key);
+        view.get_many(&keys, hash, |key, found| {
             if found.is_none() {
                 missed.push((values.len(), key));
             }
@@ -192,12 +193,11 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
             return values;
         }
         let until = self.deadline(limit);
-        let keys: Vec<&Q> = missed.iter().map(|&(_, key)| key).collect();
-        let (fetched, _) = self.fetch_all(keys.into_iter(), limit, keep);
+        let left = missed.iter().map(|&(_, key)| key);
+        let (fetched, _) = self.fetch_all(left, limit, keep);
         if self.store.view().reset != reset {
             // What was found is of before, and who has waited is to be told what is so now.
             let left = until.saturating_sub(self.clock.now());
-            let keys: Vec<&Q> = groups.into_kept().into_iter().map(|(_, key)| key).collect();
             let (fetched, _) = self.fetch_all(keys.into_iter(), left, keep);
             let value = |fetched: Result<Fetched<V>, Error>| fetched.ok()?.into_value();
             return fetched.into_iter().map(value).collect();

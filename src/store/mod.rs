@@ -66,7 +66,6 @@ pub(crate) use self::gate::inside as inside_a_write;
 pub(crate) use self::joint::{Joined, Joint, Part};
 use self::limit::recency;
 pub(crate) use self::liveness::Check;
-pub(crate) use self::many::Groups;
 pub(crate) use self::number::LiveLoad;
 use self::overlay::{Nudge, Times};
 pub(crate) use self::overlay::{Overlay, Write};
@@ -80,6 +79,7 @@ pub(crate) use self::tally::LastFold;
 pub(crate) use self::terms::Terms;
 pub(crate) use self::unsaved::{Batch, Dirty, Unsaved};
 pub(crate) use self::view::{Found, Generation, View};
+pub(crate) use crate::table::AT_ONCE;
 
 use crate::clock::Clock;
 use crate::sync::{Arc, Cell, CellReader, Mutex, Parker, Place, Stopped, plain};

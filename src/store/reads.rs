@@ -5,7 +5,6 @@ use std::hash::BuildHasher;
 
 use crossbeam_utils::CachePadded;
 
-use super::many::Groups;
 use super::{Store, View};
 use crate::sync::{Arc, atomic::AtomicU64, fault, order, thread_number};
 use crate::{Key, Value};
@@ -85,27 +84,24 @@ impl<K: Eq + Clone, V> View<K, V> {
     /// thing.
     #[cold]
     #[inline(never)]
-    pub(super) fn get_many_counted<'a, 'q, Q, I, H>(
+    pub(super) fn get_many_counted<'a, 'q, Q>(
         &'a self,
         reads: &Reads,
-        groups: &mut Groups<'q, Q, I, H>,
+        keys: &[&'q Q],
+        hash: &dyn Fn(&Q) -> u64,
         each: &mut dyn FnMut(&'q Q, Option<&'a V>),
     ) where
         K: Borrow<Q>,
-        Q: Eq + ?Sized + 'q,
-        I: Iterator<Item = &'q Q>,
-        H: Fn(&Q) -> u64,
+        Q: Eq + ?Sized,
     {
         let (mut hits, mut misses) = (0, 0);
-        while let Some(group) = groups.next() {
-            for &(hash, key) in group {
-                let value = self.uncounted(hash, key);
-                match value {
-                    Some(_) => hits += 1,
-                    None => misses += 1,
-                }
-                each(key, value);
+        for &key in keys {
+            let value = self.uncounted(hash(key), key);
+            match value {
+                Some(_) => hits += 1,
+                None => misses += 1,
             }
+            each(key, value);
         }
         reads.add(hits, misses);
     }

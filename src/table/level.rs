@@ -8,7 +8,7 @@
 #![allow(unsafe_code, reason = "see above; each block has its argument")]
 
 use std::borrow::Borrow;
-use std::hint::assert_unchecked;
+use std::hint::{assert_unchecked, black_box};
 use std::ptr;
 
 // Whose entries are the same in two tables is nothing that any thread waits for, so no model's.
@@ -199,29 +199,39 @@ impl<K, V> Level<K, V> {
 
     /// The short way for [`AT_ONCE`] keys or fewer. First where they are, and then what is there: so it waits for
     /// all of them at a time.
-    pub(super) fn hits<'a, Q>(
+    #[inline(always)]
+    pub(super) fn hits<'a, 'q, Q, T>(
         &'a self,
-        asked: &[(u64, &Q)],
-        mut each: impl FnMut(usize, Result<&'a V, NoHit>),
+        asked: &[T],
+        hash_of: impl Fn(&T) -> u64,
+        key_of: impl Fn(&T) -> &'q Q,
+        mut each: impl FnMut(u64, &'q Q, Result<&'a V, NoHit>),
     ) where
         K: Borrow<Q>,
-        Q: Eq + ?Sized,
+        Q: Eq + ?Sized + 'q,
     {
-        let mut slots = [0; AT_ONCE];
-        for (slot, (hash, _)) in slots.iter_mut().zip(asked) {
-            *slot = self.slot(*hash);
-            self.prefetch(*slot);
+        let mut places = [(0, 0); AT_ONCE];
+        for (place, asked) in places.iter_mut().zip(asked) {
+            let hash = hash_of(asked);
+            let slot = self.slot(hash);
+            self.prefetch(slot);
+            *place = (hash, slot);
         }
         // Once for all of them: they are read as of now.
-        let open = self.open.load(order::MARK_LOOK);
-        for (at, (&slot, (_, key))) in slots.iter().zip(asked).enumerate() {
-            let candidate = self.entries.candidate(slot);
-            let hit = match candidate {
-                _ if open.is_null() => Err(NoHit::Closed(slot)),
-                Some((known, value)) if known.borrow() == *key => Ok(value),
-                _ => Err(NoHit::Absent),
+        let is_open = !self.open.load(order::MARK_LOOK).is_null();
+        let entries = &*self.entries;
+        for (&(hash, slot), asked) in places.iter().zip(asked) {
+            let key = key_of(asked);
+            let hit = match entries.candidate(slot) {
+                _ if !is_open => Err(NoHit::Closed(slot)),
+                Some((known, value)) if known.borrow() == key => Ok(value),
+                _ => {
+                    // Or the compiler makes a number of which of these it is, and asks that afterwards.
+                    black_box(());
+                    Err(NoHit::Absent)
+                }
             };
-            each(at, hit);
+            each(hash, key, hit);
         }
     }
 

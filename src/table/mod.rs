@@ -274,27 +274,33 @@ impl<K, V> Table<K, V> {
         Q: Eq + ?Sized,
     {
         found.clear();
-        self.hits_or(asked, |at, hit| {
-            let (hash, key) = asked[at];
-            found.push(
-                hit.or_else(|why| self.unmarked_after(why, hash, key).ok_or(()))
-                    .ok(),
-            );
-        });
+        self.hits_or(
+            asked,
+            |asked| asked.0,
+            |asked| asked.1,
+            |hash, key, hit| {
+                found.push(
+                    hit.or_else(|why| self.unmarked_after(why, hash, key).ok_or(()))
+                        .ok(),
+                );
+            },
+        );
     }
 
-    /// [`hit_or`](Self::hit_or) for [`AT_ONCE`] keys or fewer, each with its hash: `each` is told which of them it was, and
+    /// [`hit_or`](Self::hit_or) for [`AT_ONCE`] keys or fewer, in their order: `each` is told each one's hash, the key, and
     /// its value, or why there is none.
     #[inline(always)]
-    pub(crate) fn hits_or<'a, Q>(
+    pub(crate) fn hits_or<'a, 'q, Q, T>(
         &'a self,
-        asked: &[(u64, &Q)],
-        each: impl FnMut(usize, Result<&'a V, NoHit>),
+        asked: &[T],
+        hash_of: impl Fn(&T) -> u64,
+        key_of: impl Fn(&T) -> &'q Q,
+        each: impl FnMut(u64, &'q Q, Result<&'a V, NoHit>),
     ) where
         K: Borrow<Q>,
-        Q: Eq + ?Sized,
+        Q: Eq + ?Sized + 'q,
     {
-        self.first.hits(asked, each);
+        self.first.hits(asked, hash_of, key_of, each);
     }
 
     /// Returns the value of a key that is here, and whether it is marked.
