@@ -12,8 +12,9 @@ use super::liveness::Liveness;
 use super::overlay::{Overlay, Times, Write};
 use super::reads::Reads;
 use super::tags::TagFloors;
-use crate::sync::Arc;
+use crate::sync::{Arc, Fronted};
 use crate::table::{NoHit, Table, Watch};
+use crate::{Key, Value};
 
 /// A table with its place in the order of publications.
 pub(crate) struct Generation<K, V> {
@@ -66,6 +67,14 @@ pub(crate) struct View<K, V> {
     pub(crate) tag_floors: Option<Arc<TagFloors>>,
     /// Counts what is read, where that is wanted. Then all tables are counted.
     pub(super) reads: Option<Arc<Reads>>,
+}
+
+impl<K: Key, V: Value> Fronted for View<K, V> {
+    type Front = Generation<K, V>;
+
+    fn front(&self) -> &Arc<Generation<K, V>> {
+        &self.current
+    }
 }
 
 pub(crate) struct Sealed<K, V> {
@@ -171,12 +180,27 @@ impl<K: Eq + Clone, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let table = &self.current.table;
-        table.hit_or(hash, key, Some, |why| {
-            if self.is_without(why, hash) {
+        Self::get_by(&self.current, || self, hash, key)
+    }
+
+    /// The same by a view's current generation, for who has that at hand.
+    #[inline(always)]
+    pub(crate) fn get_by<'a, Q>(
+        current: &'a Generation<K, V>,
+        view: impl FnOnce() -> &'a Self,
+        hash: u64,
+        key: &Q,
+    ) -> Option<&'a V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        current.table.hit_or(hash, key, Some, |why| {
+            let view = view();
+            if view.is_without(why, hash) {
                 return None;
             }
-            self.get_otherwise(why, hash, key)
+            view.get_otherwise(why, hash, key)
         })
     }
 

@@ -40,7 +40,7 @@ pub(crate) use coarse::Coarse;
 pub(crate) use hashed::Hashed;
 pub(crate) use mutex::Mutex;
 pub(crate) use parker::Parker;
-pub(crate) use published::{Cell, CellReader};
+pub(crate) use published::{Cell, CellReader, Fronted};
 pub(crate) use slots::{Place, Stopped};
 pub(crate) use world::{Lazy, Map, Slot, atomic, processors, spin, thread};
 #[cfg(all(test, larder_loom))]

@@ -1,5 +1,6 @@
 //! The publication cell: what readers read, and handles that know when it has changed.
 
+use std::hint::black_box;
 use std::ops::Deref;
 
 use crossbeam_utils::CachePadded;
@@ -92,7 +93,10 @@ impl<T: Send + Sync + 'static> Cell<T> {
         })
     }
 
-    pub(crate) fn reader(&self) -> CellReader<T> {
+    pub(crate) fn reader(&self) -> CellReader<T>
+    where
+        T: Fronted,
+    {
         CellReader {
             kept: Kept::new(&self.0),
             shared: Arc::clone(&self.0),
@@ -100,44 +104,48 @@ impl<T: Send + Sync + 'static> Cell<T> {
     }
 }
 
+/// A value of which most reads want one part.
+pub(crate) trait Fronted {
+    type Front: Send + Sync + 'static;
+
+    /// Always the same.
+    fn front(&self) -> &Arc<Self::Front>;
+}
+
 /// What was loaded last, and what was known then.
-struct Kept<T> {
+struct Kept<T: Fronted> {
     /// As many publications had begun, and all of them ended, before `value` was loaded; or [`NONE`].
     seen: u64,
     value: Arc<T>,
+    /// Its own, here as well: then a read does not go through the value to find it.
+    front: Arc<T::Front>,
 }
 
 /// No number of publications: who has seen these looks each time.
 const NONE: u64 = u64::MAX;
 
-impl<T: Send + Sync + 'static> Kept<T> {
+impl<T: Fronted + Send + Sync + 'static> Kept<T> {
     #[cold]
     #[inline(never)]
     fn new(shared: &Shared<T>) -> Self {
         let (seen, value) = shared.look();
-        Self { seen, value }
+        let front = Arc::clone(value.front());
+        Self { seen, value, front }
     }
 
-    /// What is published. One relaxed load and a comparison as long as nothing else is.
+    /// Loads again if something may have been published. One relaxed load and a comparison as long as nothing is.
     #[inline(always)]
-    fn load(&mut self, shared: &Shared<T>) -> &Arc<T> {
-        if !self.is_published(shared) {
+    fn renew(&mut self, shared: &Shared<T>) {
+        if shared.begun.load(order::SWAP_BEGUN) != self.seen {
             self.look(shared);
         }
-        &self.value
-    }
-
-    /// Whether nothing was published since it was loaded.
-    #[inline(always)]
-    fn is_published(&self, shared: &Shared<T>) -> bool {
-        shared.begun.load(order::SWAP_BEGUN) == self.seen
     }
 
     #[cold]
     #[inline(never)]
     fn look(&mut self, shared: &Shared<T>) {
         if !fault::planted("reader_keeps_its_view") {
-            (self.seen, self.value) = shared.look();
+            *self = Self::new(shared);
         }
     }
 }
@@ -155,26 +163,37 @@ impl<T: Send + Sync + 'static> Shared<T> {
 }
 
 /// A handle that keeps what it loaded last, and loads again when something else may be published.
-pub(crate) struct CellReader<T: Send + Sync + 'static> {
+pub(crate) struct CellReader<T: Fronted + Send + Sync + 'static> {
     shared: Arc<Shared<T>>,
     kept: Kept<T>,
 }
 
-impl<T: Send + Sync + 'static> CellReader<T> {
+impl<T: Fronted + Send + Sync + 'static> CellReader<T> {
     /// What is published. One relaxed load and a comparison as long as nothing else is.
     #[inline(always)]
     pub(crate) fn load(&mut self) -> &Arc<T> {
-        self.kept.load(&self.shared)
+        self.kept.renew(&self.shared);
+        &self.kept.value
+    }
+
+    /// The front of what is published, and that itself for who asks.
+    #[inline(always)]
+    pub(crate) fn load_front<'a>(&'a mut self) -> (&'a T::Front, impl FnOnce() -> &'a Arc<T>) {
+        self.kept.renew(&self.shared);
+        let kept = &self.kept;
+        // Or the compiler looks for it in any case, before it is known to be asked for.
+        (&kept.front, move || &black_box(kept).value)
     }
 }
 
-impl<T: Send + Sync + 'static> Clone for CellReader<T> {
+impl<T: Fronted + Send + Sync + 'static> Clone for CellReader<T> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
             kept: Kept {
                 seen: self.kept.seen,
                 value: Arc::clone(&self.kept.value),
+                front: Arc::clone(&self.kept.front),
             },
         }
     }
