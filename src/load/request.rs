@@ -87,14 +87,23 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let reset = view.reset;
         let mut waits = Vec::new();
         let mut cached = 0;
-        let asked: Vec<(u64, &Q)> = keys.map(|key| (self.store.hash(key), key)).collect();
-        let mut answers = Vec::with_capacity(asked.len());
+        let mut asked = Vec::with_capacity(keys.size_hint().0);
+        let mut answers = Vec::with_capacity(keys.size_hint().0);
         let mut led = Led {
             loads: self,
             flights: Vec::new(),
         };
         let mut hits = Vec::with_capacity(AT_ONCE);
-        for group in asked.chunks(AT_ONCE) {
+        // Some iterators go on after their end.
+        let mut keys = keys.fuse();
+        loop {
+            let before = asked.len();
+            let some = keys.by_ref().take(AT_ONCE);
+            asked.extend(some.map(|key| (self.store.hash(key), key)));
+            let group = &asked[before..];
+            if group.is_empty() {
+                break;
+            }
             view.current.table.hits(group, &mut hits);
             let _held = self.in_flight.hold();
             for (&(hash, key), hit) in group.iter().zip(&hits) {
@@ -178,10 +187,9 @@ impl<K: Key, V: Value, S: HashBuilder> Loads<K, V, S> {
         let keys: Vec<&Q> = keys.collect();
         let mut values = Vec::with_capacity(keys.len());
         let mut missed = Vec::new();
-        let hasher = self.store.hasher();
+        let hash = |key: &Q| self.store.hash(key);
         let view = self.store.view();
         let reset = view.reset;
-        let hash = |key: &Q| hasher.hash_one(key);
         view.get_many(&keys, hash, |key, found| {
             if found.is_none() {
                 missed.push((values.len(), key));

@@ -69,11 +69,7 @@ where
 }
 
 /// Completes a table whose first level is built.
-pub(super) fn with_rest<K, V, H>(
-    first: Level<K, V>,
-    spilled: Vec<Item<K, V>>,
-    hash_of: &H,
-) -> Table<K, V>
+fn with_rest<K, V, H>(first: Level<K, V>, spilled: Vec<Item<K, V>>, hash_of: &H) -> Table<K, V>
 where
     H: Fn(&K) -> u64,
     K: Clone + Eq,
@@ -290,27 +286,17 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
         self.next.push(item);
     }
 
-    /// Builds the next block from its items.
-    pub(super) fn add(&mut self) {
-        self.filter.open(self.shape.buckets_per_block());
-        self.add_to_open();
-    }
-
     /// Builds the next block anew. What found no place in it in a level of the same shape stays where it is.
     pub(super) fn rebuild(&mut self, level: &Level<K, V>) {
         let buckets = self.keep_spilled(level);
         let spills = Some(level.spills());
         self.filter.extend(level.filter(), buckets, spills);
-        self.add_to_open();
-    }
-
-    fn add_to_open(&mut self) {
         let first = self.entries.open(self.shape.slots_per_block());
         self.place(1);
         self.put(first, 1);
     }
 
-    /// The same for several blocks whose slots are open, as its items were stowed in these.
+    /// Builds the next blocks from their items, whose slots are open, as these were stowed there.
     fn add_in_place(&mut self, blocks: usize) {
         self.filter.open(blocks * self.shape.buckets_per_block());
         let first = self.blocks * self.shape.slots_per_block();

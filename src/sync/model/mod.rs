@@ -223,7 +223,8 @@ pub(crate) mod slots_in_use {
     }
 }
 
-/// `OnceLock`, without the order that it brings: loom checks that whoever looks has it from elsewhere.
+/// The real one without the order that it brings: loom checks that whoever looks has it from elsewhere. That one has a
+/// model of its own.
 pub(crate) struct Slot<T> {
     item: OnceLock<T>,
     /// The lock is for the compiler, which does not know that loom watches.
