@@ -256,12 +256,19 @@ fn g2_one_flight_although_the_queue_is_full() {
 fn g2_one_flight_per_key_while_the_queue_keeps_filling_up() {
     bounded(|| {
         const KEYS: u64 = 60;
-        let tally = Tally::new();
-        let counting = tally.clone();
+        // No load ends before the queue was full once: however the threads are scheduled, their first keys are more than
+        // it and the loader take.
+        let (tally, full) = (Tally::new(), Door::closed());
+        let (counting, at) = (tally.clone(), full.clone());
         let bucket = Numbers::builder("filling")
             .loader_threads(1)
             .queue_capacity(2)
-            .load(move |key: &u64| counting.during(key, || Ok::<_, String>(*key)))
+            .load(move |key: &u64| {
+                counting.during(key, || {
+                    at.pass();
+                    Ok::<_, String>(*key)
+                })
+            })
             .build()
             .unwrap();
         let refusals = together(6, move |thread| {
@@ -273,6 +280,7 @@ fn g2_one_flight_per_key_while_the_queue_keeps_filling_up() {
                     Err(error) => {
                         assert_eq!(error.kind(), ErrorKind::QueueFull);
                         refused += 1;
+                        full.release();
                         false
                     }
                 });
