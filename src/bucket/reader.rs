@@ -48,8 +48,8 @@ impl<K: Key, V: Value, S: HashBuilder> Reader<K, V, S> {
         Q: Hash + Eq + ?Sized,
     {
         let hash = self.hasher.hash_one(key);
-        let (current, view) = self.view.load_front();
-        View::get_by(current, || view(), hash, key)
+        let (front, view) = self.view.load_front();
+        View::get_by(front, || view(), hash, key)
     }
 
     /// The values of many keys, in their order, all from one view: of a large table much faster than one by one.

@@ -53,12 +53,14 @@ impl<K: Key, V: Value> Folder<K, V> {
                 Some(version) => (version, floor),
                 None => (view.current.version, view.reset),
             };
+            let active = match fault::planted("switched_in_place") {
+                true => Arc::clone(&view.active),
+                false => Overlay::new(room_for(0), 0),
+            };
             let empty = View {
                 current: generation(store.guard(Table::empty()).into(), epoch, floor, version),
-                active: match fault::planted("switched_in_place") {
-                    true => Arc::clone(&view.active),
-                    false => Overlay::new(room_for(0), 0),
-                },
+                beyond: active.begun(),
+                active,
                 sealed: None,
                 next: None,
                 gate: Gate::new(),

@@ -8,7 +8,7 @@ use super::derived::Built;
 use super::echo::Echo;
 use super::evict::{Uses, excess};
 use super::gate::Gate;
-use super::overlay::Overlay;
+use super::overlay::{Begun, Overlay};
 use super::retired::Retired;
 use super::settle::{forget_interrupted, mark_all, settle_weight};
 use super::since::Since;
@@ -135,6 +135,7 @@ impl<K: Key, V: Value> Folder<K, V> {
             // Only conditional writes that changed nothing, or none at all.
             let settled = View {
                 sealed: None,
+                beyond: view.beyond_of(&view.current.table),
                 next: None,
                 ..View::clone(&view)
             };
@@ -217,6 +218,7 @@ impl<K: Key, V: Value> Folder<K, V> {
                 let rotated = View {
                     active: Overlay::new(room, expected),
                     sealed: Some(sealed.clone()),
+                    beyond: Begun::new(!fault::planted("sealed_looks_untouched")),
                     next: None,
                     gate: Gate::new(),
                     floor: floor.max(view.floor),
@@ -275,10 +277,12 @@ impl<K: Key, V: Value> Folder<K, V> {
         }
         settle_weight(&view, &next.table, marked);
         let epoch = next.epoch;
+        let beyond = view.beyond_of(&next.table);
         let published = View {
             current: next,
             active: Arc::clone(&view.active),
             sealed: None,
+            beyond,
             next: None,
             gate,
             floor,

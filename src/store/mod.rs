@@ -170,6 +170,7 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
         let budget = limits
             .as_ref()
             .map(|limits| Budget::new(limits, table.total_weight()));
+        let active = Overlay::new(room, 0);
         let view = View {
             current: Arc::new(Generation {
                 table,
@@ -179,7 +180,8 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
                 version,
                 published_at: crate::clock::wall_now(),
             }),
-            active: Overlay::new(room, 0),
+            beyond: active.begun(),
+            active,
             sealed: None,
             next: None,
             gate: Gate::new(),

@@ -4,6 +4,8 @@ mod prepared;
 
 use std::borrow::Borrow;
 
+use crossbeam_utils::CachePadded;
+
 use super::Content;
 use super::budget::Purse;
 use super::tags::TagLog;
@@ -130,6 +132,25 @@ impl<V> Drop for Write<V> {
     }
 }
 
+/// Whether something is written or about to be. Clones are one.
+#[derive(Clone)]
+pub(crate) struct Begun(Arc<CachePadded<AtomicBool>>);
+
+impl Begun {
+    pub(crate) fn new(is_set: bool) -> Self {
+        Self(Arc::new(CachePadded::new(AtomicBool::new(is_set))))
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(order::MARK_LOOK)
+    }
+
+    fn set(&self) {
+        self.0.store(true, order::MARK);
+    }
+}
+
 /// Writes by key. Never drained: sealed, folded and retired whole.
 pub(crate) struct Overlay<K, V> {
     writes: Ledger<K, Write<V>>,
@@ -140,8 +161,7 @@ pub(crate) struct Overlay<K, V> {
     weight: AtomicU64,
     /// After so many writes it is due for a fold.
     room: usize,
-    /// Something is written or about to be.
-    begun: AtomicBool,
+    begun: Begun,
     touched: AtomicBool,
     full: AtomicBool,
 }
@@ -177,7 +197,7 @@ impl<K: Eq, V> Overlay<K, V> {
             tags: TagLog::new(),
             weight: AtomicU64::new(0),
             room,
-            begun: AtomicBool::new(false),
+            begun: Begun::new(false),
             touched: AtomicBool::new(false),
             full: AtomicBool::new(false),
         })
@@ -200,7 +220,12 @@ impl<K: Eq, V> Overlay<K, V> {
     /// it, sees this.
     #[inline(always)]
     pub(crate) fn is_written(&self) -> bool {
-        self.begun.load(order::MARK_LOOK)
+        self.begun.is_set()
+    }
+
+    /// What says whether anything may be here, for who does not want to look for it here.
+    pub(crate) fn begun(&self) -> Begun {
+        self.begun.clone()
     }
 
     /// The same, with the key as it was put.
@@ -223,7 +248,7 @@ impl<K: Eq, V> Overlay<K, V> {
     /// To be called before something is put.
     fn begin(&self) {
         if !self.is_written() && !fault::planted("looks_untouched") {
-            self.begun.store(true, order::MARK);
+            self.begun.set();
         }
     }
 
@@ -364,7 +389,7 @@ impl<K: Eq, V> Overlay<K, V> {
 
     /// Calls `each` for the last write of every key. Exact only once sealed.
     pub(crate) fn for_each<'a>(&'a self, each: impl FnMut(u64, &'a K, &'a Write<V>)) {
-        if !self.begun.load(order::MARK_LOOK) {
+        if !self.is_written() {
             return;
         }
         self.writes.for_each(each);
@@ -372,7 +397,7 @@ impl<K: Eq, V> Overlay<K, V> {
 
     /// The same once it is sealed, sooner.
     pub(crate) fn for_each_sealed<'a>(&'a self, each: impl FnMut(u64, &'a K, &'a Write<V>)) {
-        if !self.begun.load(order::MARK_LOOK) {
+        if !self.is_written() {
             return;
         }
         self.writes.for_each_at_rest(each);
@@ -381,7 +406,7 @@ impl<K: Eq, V> Overlay<K, V> {
     /// Calls `each` for every key that was written inside a gate that is sealed by now. Also for keys that are about to be
     /// written, or are not after all, and for some more than once.
     pub(crate) fn for_each_begun<'a>(&'a self, each: impl FnMut(u64, &'a K)) {
-        if !self.begun.load(order::MARK_LOOK) {
+        if !self.is_written() {
             return;
         }
         self.writes.for_each_appended(each);

@@ -104,12 +104,12 @@ impl<T: Send + Sync + 'static> Cell<T> {
     }
 }
 
-/// A value of which most reads want one part.
+/// A value of which most reads want a few parts.
 pub(crate) trait Fronted {
-    type Front: Send + Sync + 'static;
+    type Front: Clone + Send + Sync + 'static;
 
     /// Always the same.
-    fn front(&self) -> &Arc<Self::Front>;
+    fn front(&self) -> Self::Front;
 }
 
 /// What was loaded last, and what was known then.
@@ -118,7 +118,7 @@ struct Kept<T: Fronted> {
     seen: u64,
     value: Arc<T>,
     /// Its own, here as well: then a read does not go through the value to find it.
-    front: Arc<T::Front>,
+    front: T::Front,
 }
 
 /// No number of publications: who has seen these looks each time.
@@ -129,7 +129,7 @@ impl<T: Fronted + Send + Sync + 'static> Kept<T> {
     #[inline(never)]
     fn new(shared: &Shared<T>) -> Self {
         let (seen, value) = shared.look();
-        let front = Arc::clone(value.front());
+        let front = value.front();
         Self { seen, value, front }
     }
 
@@ -193,7 +193,7 @@ impl<T: Fronted + Send + Sync + 'static> Clone for CellReader<T> {
             kept: Kept {
                 seen: self.kept.seen,
                 value: Arc::clone(&self.kept.value),
-                front: Arc::clone(&self.kept.front),
+                front: self.kept.front.clone(),
             },
         }
     }

@@ -11,7 +11,7 @@ use crate::table::filter::Filter;
 use crate::table::level::Level;
 use crate::table::list::List;
 use crate::table::place::{Place, Placer};
-use crate::table::shape::{Shape, bucket};
+use crate::table::shape::{Pilot, Shape, bucket};
 use crate::table::spills::Spilling;
 use crate::table::{Item, Table, discard};
 
@@ -252,10 +252,11 @@ pub(super) struct Builder<K, V> {
     shape: Shape,
     /// How many are built.
     blocks: usize,
-    pilots: Vec<u8>,
+    pilots: Vec<Pilot>,
     pub(super) entries: Draft<K, V>,
     spilled: Vec<Item<K, V>>,
-    spilling: Spilling,
+    /// Buckets of which a key is elsewhere, though their pilots do not say so.
+    late: Spilling,
     filter: Filter,
     /// For the blocks that are built next.
     next: Batch<K, V>,
@@ -274,7 +275,7 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
             pilots: Vec::with_capacity(shape.buckets()),
             entries,
             spilled: Vec::new(),
-            spilling: Spilling::default(),
+            late: Spilling::default(),
             filter: Filter::with_room(shape),
             next: Batch::new(),
             placer: Placer::default(),
@@ -288,9 +289,14 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
 
     /// Builds the next block anew. What found no place in it in a level of the same shape stays where it is.
     pub(super) fn rebuild(&mut self, level: &Level<K, V>) {
-        let buckets = self.keep_spilled(level);
-        let spills = Some(level.spills());
-        self.filter.extend(level.filter(), buckets, spills);
+        let buckets = self.buckets();
+        let spilled = |bucket| level.has_spilled(bucket);
+        self.filter.extend(level.filter(), buckets.clone(), spilled);
+        self.pilots
+            .extend(buckets.map(|bucket| match spilled(bucket) {
+                true => Pilot::SPILLED,
+                false => Pilot::NONE,
+            }));
         let first = self.entries.open(self.shape.slots_per_block());
         self.place(1);
         self.put(first, 1);
@@ -298,7 +304,9 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
 
     /// Builds the next blocks from their items, whose slots are open, as these were stowed there.
     fn add_in_place(&mut self, blocks: usize) {
-        self.filter.open(blocks * self.shape.buckets_per_block());
+        let buckets = blocks * self.shape.buckets_per_block();
+        self.filter.open(buckets);
+        self.pilots.resize(self.pilots.len() + buckets, Pilot::NONE);
         let first = self.blocks * self.shape.slots_per_block();
         self.place(blocks);
         if Entries::<K, V>::FILLED {
@@ -327,7 +335,10 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
                 let bucket = bucket(hash, self.shape.buckets());
                 // Told of it already, unless the hash leads elsewhere now than when the item was gathered.
                 self.filter.add(bucket, hash);
-                self.spilling.add(bucket);
+                let pilot = self.pilots.get(bucket);
+                if !pilot.is_some_and(|pilot| pilot.has_spilled()) {
+                    self.late.add(bucket);
+                }
                 self.spilled.push(Item { hash, key, value });
             } else {
                 drop_contained(pair.0);
@@ -346,25 +357,23 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
         self.pilots.extend_from_slice(level.pilots_of(self.blocks));
         let first = self.blocks * slots;
         self.entries.copy(level.entries(), first..first + slots);
-        let buckets = self.keep_spilled(level);
-        self.filter.extend(level.filter(), buckets, None);
+        let buckets = self.buckets();
+        self.late.add_all(level.late(), buckets.clone());
+        self.filter.extend(level.filter(), buckets, |_| true);
         self.blocks += 1;
     }
 
-    /// What found no place in the next block of a level of the same shape stays where it is. Returns its buckets.
-    fn keep_spilled(&mut self, level: &Level<K, V>) -> Range<usize> {
+    /// Those of the next block.
+    fn buckets(&self) -> Range<usize> {
         let buckets = self.shape.buckets_per_block();
-        let first = self.blocks * buckets;
-        let buckets = first..first + buckets;
-        self.spilling.add_all(level.spills(), buckets.clone());
-        buckets
+        self.blocks * buckets..(self.blocks + 1) * buckets
     }
 
     /// The level, and what found no place in it.
     pub(super) fn finish(self) -> (Level<K, V>, Vec<Item<K, V>>) {
         let entries = self.entries.finish();
-        let spills = self.spilling.finish();
-        let level = Level::new(self.shape, self.pilots, entries, spills, self.filter);
+        let late = self.late.finish();
+        let level = Level::new(self.shape, self.pilots, entries, late, self.filter);
         (level, self.spilled)
     }
 }

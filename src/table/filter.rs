@@ -7,7 +7,6 @@
 use crate::sync::{ahead, pace};
 use crate::table::pages::enlarge;
 use crate::table::shape::{Shape, bucket};
-use crate::table::spills::Spills;
 
 /// One word for each bucket, with two bits for each of its keys: a Bloom filter of so small a block (Putze, Sanders and
 /// Singler, "Cache-, hash- and space-efficient Bloom filters", 2009). With one, 10 new keys in 100 are taken for known,
@@ -68,20 +67,21 @@ impl Filter {
         self.0.resize(self.0.len() + buckets, 0);
     }
 
-    /// Adds as many buckets with the keys that those of another level of the same shape have; only of buckets where some
-    /// have found no place, if these are the only ones that stay.
+    /// Adds as many buckets with the keys that those of another level of the same shape have; none of
+    /// buckets of which none `stay`.
     pub(super) fn extend(
         &mut self,
         of: &Self,
         buckets: std::ops::Range<usize>,
-        stay: Option<&Spills>,
+        stay: impl Fn(usize) -> bool,
     ) {
         let first = buckets.start;
         let words = of.0[buckets].iter().enumerate();
-        self.0.extend(words.map(|(at, &word)| match stay {
-            Some(spills) if !spills.has(first + at) => 0,
-            _ => word,
-        }));
+        self.0
+            .extend(words.map(|(at, &word)| match stay(first + at) {
+                true => word,
+                false => 0,
+            }));
     }
 
     pub(super) fn bytes(&self) -> usize {

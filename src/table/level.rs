@@ -22,19 +22,20 @@ use crate::sync::{
 use crate::table::AT_ONCE;
 use crate::table::entries::{Entries, Entry, cloned};
 use crate::table::filter::Filter;
-use crate::table::shape::{Shape, bucket};
+use crate::table::shape::{Pilot, Shape, bucket};
 use crate::table::spills::Spills;
 
 /// Entries of which each has one slot where it can be.
 ///
-/// Pilots and entries never change, so the levels of several tables may have the same ones. Marks and spills are each
-/// level's own.
+/// Pilots and entries never change, so the levels of several tables may have the same ones. Marks and what is `late` are
+/// each level's own.
 pub(super) struct Level<K, V> {
     shape: Shape,
-    /// For each bucket, how far from their offsets its keys are. Never empty.
-    pilots: Arc<[u8]>,
+    /// One for each bucket. Never empty.
+    pilots: Arc<[Pilot]>,
     entries: Arc<Entries<K, V>>,
-    spills: Spills,
+    /// Besides the buckets whose pilots say it.
+    late: Spills,
     filter: Filter,
     marks: Marks,
     /// The slots of `entries`, for the short way to look at; null once anything is marked, or if there are none.
@@ -44,18 +45,35 @@ pub(super) struct Level<K, V> {
 /// Why the short way ends without a value.
 #[derive(Clone, Copy)]
 pub(crate) enum NoHit {
-    /// The key is not here.
-    Absent,
+    /// The key is not here, and nowhere else unless its bucket, which has this pilot, has spilled.
+    Absent(Pilot),
     /// Something is marked, or nothing is here. The key may be in this slot.
     Closed(usize),
+}
+
+impl NoHit {
+    /// Whether the key is in no level, unless there are keys that are late.
+    #[inline(always)]
+    pub(crate) fn is_absent(self) -> bool {
+        matches!(self, NoHit::Absent(pilot) if !pilot.has_spilled())
+    }
+
+    /// The slot where the key may be, if there is one.
+    #[inline(always)]
+    pub(crate) fn slot(self) -> Option<usize> {
+        match self {
+            NoHit::Absent(_) => None,
+            NoHit::Closed(slot) => Some(slot),
+        }
+    }
 }
 
 impl<K, V> Level<K, V> {
     pub(super) fn new(
         shape: Shape,
-        pilots: impl Into<Arc<[u8]>>,
+        pilots: impl Into<Arc<[Pilot]>>,
         entries: impl Into<Arc<Entries<K, V>>>,
-        spills: Spills,
+        late: Spills,
         filter: Filter,
     ) -> Self {
         let (pilots, entries) = (pilots.into(), entries.into());
@@ -66,7 +84,7 @@ impl<K, V> Level<K, V> {
         Level {
             shape,
             pilots,
-            spills,
+            late,
             filter,
             marks: Marks::none(entries.slots()),
             open: AtomicPtr::new(entries.address().cast_mut()),
@@ -77,9 +95,10 @@ impl<K, V> Level<K, V> {
     pub(super) fn empty() -> Self {
         Level {
             shape: Shape::NONE,
-            pilots: Arc::new([0]),
+            // All that there is may have been its.
+            pilots: Arc::new([Pilot::SPILLED]),
             entries: Arc::new(Entries::none()),
-            spills: Spills::all(),
+            late: Spills::default(),
             filter: Filter::all(),
             marks: Marks::none(0),
             open: AtomicPtr::new(ptr::null_mut()),
@@ -89,8 +108,8 @@ impl<K, V> Level<K, V> {
     /// One with the same entries, of which nothing is marked.
     pub(super) fn shared(&self) -> Self {
         let (pilots, entries) = (Arc::clone(&self.pilots), Arc::clone(&self.entries));
-        let (spills, filter) = (self.spills.clone(), self.filter.clone());
-        Self::new(self.shape, pilots, entries, spills, filter)
+        let (late, filter) = (self.late.clone(), self.filter.clone());
+        Self::new(self.shape, pilots, entries, late, filter)
     }
 
     /// The same where keys with these hashes, which are not here, have found a place elsewhere.
@@ -99,7 +118,7 @@ impl<K, V> Level<K, V> {
         if fault::planted("new_keys_unspilled") {
             return self;
         }
-        self.spills
+        self.late
             .add(pace::each(hashes.clone()).map(|hash| bucket(hash, buckets)));
         for hash in pace::each(hashes) {
             self.filter.add(bucket(hash, buckets), hash);
@@ -121,7 +140,7 @@ impl<K, V> Level<K, V> {
     }
 
     /// The pilots of a block.
-    pub(super) fn pilots_of(&self, block: usize) -> &[u8] {
+    pub(super) fn pilots_of(&self, block: usize) -> &[Pilot] {
         let buckets = self.shape.buckets_per_block();
         &self.pilots[block * buckets..(block + 1) * buckets]
     }
@@ -129,7 +148,19 @@ impl<K, V> Level<K, V> {
     /// Whether a key with this hash, which is not here, may have found no place here.
     #[inline(always)]
     pub(super) fn may_have_spilled(&self, hash: u64) -> bool {
-        self.spills.has(bucket(hash, self.pilots.len()))
+        self.has_spilled(bucket(hash, self.pilots.len()))
+    }
+
+    /// Whether a key of this bucket, which is not here, may have found no place here.
+    #[inline(always)]
+    pub(super) fn has_spilled(&self, bucket: usize) -> bool {
+        self.pilots[bucket].has_spilled() || self.late.has(bucket)
+    }
+
+    /// The same for who has looked, and knows the bucket's pilot by that.
+    #[inline(always)]
+    pub(super) fn may_have_spilled_by(&self, pilot: Pilot) -> bool {
+        pilot.has_spilled() || !self.late.is_empty()
     }
 
     /// Whether a key with this hash may be here, or have found no place here.
@@ -142,8 +173,9 @@ impl<K, V> Level<K, V> {
         &self.filter
     }
 
-    pub(super) fn spills(&self) -> &Spills {
-        &self.spills
+    /// Buckets of which a key is elsewhere, though their pilots do not say so.
+    pub(super) fn late(&self) -> &Spills {
+        &self.late
     }
 
     /// Moves all entries out, or copies of them if another level has the same ones.
@@ -177,7 +209,7 @@ impl<K, V> Level<K, V> {
         if open.is_null() {
             return otherwise(NoHit::Closed(self.slot(hash)));
         }
-        let slot = self.slot(hash);
+        let (slot, pilot) = self.place(hash);
         // Or the compiler scales the block and the offset one by one, which takes an instruction and a register more.
         unsafe { assert_unchecked(slot <= isize::MAX as usize) };
         // SAFETY, of all three: `open` is where the slots of `entries` are, which nothing changes or moves before this level
@@ -193,7 +225,7 @@ impl<K, V> Level<K, V> {
         };
         match candidate {
             Some(entry) if entry.key.borrow() == key => found(&entry.value),
-            _ => otherwise(NoHit::Absent),
+            _ => otherwise(NoHit::Absent(pilot)),
         }
     }
 
@@ -228,7 +260,7 @@ impl<K, V> Level<K, V> {
                 _ => {
                     // Or the compiler makes a number of which of these it is, and asks that afterwards.
                     black_box(());
-                    Err(NoHit::Absent)
+                    Err(NoHit::Absent(self.place(hash).1))
                 }
             };
             each(hash, key, hit);
@@ -257,16 +289,6 @@ impl<K, V> Level<K, V> {
         );
     }
 
-    /// The value of a key that is here, marked or not.
-    #[inline(always)]
-    pub(super) fn get<Q>(&self, hash: u64, key: &Q) -> Option<&V>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        self.in_slot(self.slot(hash), key)
-    }
-
     /// The value of a key that is in this slot, marked or not.
     #[inline(always)]
     pub(super) fn in_slot<Q>(&self, slot: usize, key: &Q) -> Option<&V>
@@ -292,11 +314,17 @@ impl<K, V> Level<K, V> {
     /// The only slot where a key with this hash can be, if there are slots.
     #[inline(always)]
     pub(super) fn slot(&self, hash: u64) -> usize {
+        self.place(hash).0
+    }
+
+    /// The same, and the pilot that leads there.
+    #[inline(always)]
+    pub(super) fn place(&self, hash: u64) -> (usize, Pilot) {
         let bucket = bucket(hash, self.pilots.len());
         // SAFETY: there is always a pilot, and `bucket`, their number times a fraction that is less than
         // one, is below it.
         let pilot = unsafe { *self.pilots.get_unchecked(bucket) };
-        self.shape.slot(hash, bucket, pilot)
+        (self.shape.slot(hash, bucket, pilot), pilot)
     }
 
     /// Has no lookup go the short way, before the level is shared.

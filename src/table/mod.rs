@@ -40,7 +40,6 @@ mod weighed;
 mod written;
 
 use std::borrow::Borrow;
-use std::hint;
 
 use crate::clock::Tick;
 use crate::contain::drop_contained;
@@ -227,7 +226,9 @@ impl<K, V> Table<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.hit_or(hash, key, Some, |why| self.unmarked_after(why, hash, key))
+        self.hit_or(hash, key, Some, |why| {
+            self.unmarked_after(why.slot(), hash, key)
+        })
     }
 
     /// The same: what `found` makes of a value, and what `otherwise` says where there is none, which is told why. Called
@@ -251,16 +252,14 @@ impl<K, V> Table<K, V> {
     /// of the few instructions of the short way.
     #[cold]
     #[inline(never)]
-    fn unmarked_after<Q>(&self, why: NoHit, hash: u64, key: &Q) -> Option<&V>
+    fn unmarked_after<Q>(&self, slot: Option<usize>, hash: u64, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        if matches!(why, NoHit::Absent) {
-            return None;
-        }
+        slot?;
         let (value, marked) = match self.watch {
-            Watch::Nothing => self.find_after(why, hash, key)?,
+            Watch::Nothing => self.find_after(slot, hash, key)?,
             Watch::Time | Watch::Touch => self.find_timed(hash, key)?,
             Watch::Life | Watch::Count => return None,
         };
@@ -280,7 +279,7 @@ impl<K, V> Table<K, V> {
             |asked| asked.1,
             |hash, key, hit| {
                 found.push(
-                    hit.or_else(|why| self.unmarked_after(why, hash, key).ok_or(()))
+                    hit.or_else(|why| self.unmarked_after(why.slot(), hash, key).ok_or(()))
                         .ok(),
                 );
             },
@@ -313,44 +312,41 @@ impl<K, V> Table<K, V> {
             return self.find_timed(hash, key);
         }
         let slot = self.first.slot(hash);
-        self.find_after(NoHit::Closed(slot), hash, key)
+        self.find_after(Some(slot), hash, key)
     }
 
     /// [`find`](Self::find) after [`hit_or`](Self::hit_or), which knows where to look, or not to, already. Of a table
     /// in which nothing expires.
     #[inline]
-    pub(crate) fn find_after<Q>(&self, why: NoHit, hash: u64, key: &Q) -> Option<(&V, bool)>
+    pub(crate) fn find_after<Q>(
+        &self,
+        slot: Option<usize>,
+        hash: u64,
+        key: &Q,
+    ) -> Option<(&V, bool)>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        match self.find_first(why, key) {
+        match self.find_first(slot, key) {
             None if self.first.may_have_spilled(hash) => self.find_late(hash, key),
             found => found,
         }
     }
 
-    /// Whether [`hit_or`](Self::hit_or) has said by now that a key with this hash is not here.
-    #[inline(always)]
-    pub(crate) fn is_without(&self, why: NoHit, hash: u64) -> bool {
-        if !matches!(why, NoHit::Absent) {
-            return false;
-        }
-        // Opaque, or a hit keeps for this what it knows of the hash by then: a register, and an instruction.
-        let hash = hint::black_box(hash);
-        !self.first.may_have_spilled(hash)
+    /// Whether keys are elsewhere than in the first level of whose buckets [`NoHit::is_absent`] does not know that.
+    pub(crate) fn has_late(&self) -> bool {
+        !self.first.late().is_empty()
     }
 
     /// [`find_after`](Self::find_after) in the first level only. What has expired is not asked for.
     #[inline]
-    pub(crate) fn find_first<Q>(&self, why: NoHit, key: &Q) -> Option<(&V, bool)>
+    pub(crate) fn find_first<Q>(&self, slot: Option<usize>, key: &Q) -> Option<(&V, bool)>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let NoHit::Closed(slot) = why else {
-            return None;
-        };
+        let slot = slot?;
         let value = self.first.in_slot(slot, key)?;
         Some((value, self.first.is_marked(slot)))
     }
@@ -383,8 +379,9 @@ impl<K, V> Table<K, V> {
         if self.is_watched() {
             return self.find_timed_at(hash, key, self.now());
         }
-        match self.first.get(hash, key) {
-            None if self.first.may_have_spilled(hash) => {
+        let (slot, pilot) = self.first.place(hash);
+        match self.first.in_slot(slot, key) {
+            None if self.first.may_have_spilled_by(pilot) => {
                 self.find_late(hash, key).map(|(value, _)| value)
             }
             found => found,

@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::sync::pace;
 use crate::table::batch::Batch;
 use crate::table::filter::{self, Filter};
-use crate::table::shape::{Shape, bucket};
+use crate::table::shape::{Pilot, Shape, bucket};
 
 /// Of a bucket of more items than this, which no good hasher fills, the rest is spilled.
 const MOST_PLACED: usize = 16;
@@ -75,22 +75,22 @@ pub(super) struct Placer {
 }
 
 impl Placer {
-    /// Decides on the places of items, whose buckets are in `blocks` blocks after those that `pilots` has, and adds the
-    /// pilots of these blocks. The filter is told of all items of these buckets, and has them open already.
+    /// Decides on the places of items, whose buckets are in the last blocks, `blocks` of them, that `pilots` has, and on the
+    /// pilots of these buckets. That of a bucket of which a key is elsewhere already says so. The filter is told of all
+    /// items of these buckets, and has them open already.
     pub(super) fn place<K: Eq, V>(
         &mut self,
         shape: Shape,
         blocks: usize,
         items: &Batch<K, V>,
-        pilots: &mut Vec<u8>,
+        pilots: &mut [Pilot],
         filter: &mut Filter,
     ) {
         let per_block = shape.buckets_per_block();
-        let first = pilots.len();
+        let first = pilots.len() - blocks * per_block;
         self.sort(shape, first, blocks * per_block, &items.hashes);
         self.places.clear();
         self.places.resize(items.hashes.len(), Place::SPILLED);
-        pilots.resize(first + blocks * per_block, 0);
         let slots = shape.slots_per_block();
         let all = if slots < 64 { (1 << slots) - 1 } else { !0 };
         self.taken.clear();
@@ -102,7 +102,8 @@ impl Placer {
                 let bucket = self.order[at] as usize;
                 let members = self.members_of(bucket);
                 let word = filter.word(first + bucket);
-                pilots[first + bucket] = self.place_bucket(shape, block, members, items, word);
+                let pilot = &mut pilots[first + bucket];
+                *pilot = self.place_bucket(shape, block, members, items, word, *pilot);
             }
             self.taken.extend(self.free.iter().map(|free| !free & all));
         }
@@ -169,7 +170,8 @@ impl Placer {
         }
     }
 
-    /// Places the items of a bucket, of which its word in the filter is told, and returns its pilot.
+    /// Places the items of a bucket, of which its word in the filter is told, and returns its pilot: one of this kind, or
+    /// one that says that an item is spilled.
     #[inline(always)]
     fn place_bucket<K: Eq, V>(
         &mut self,
@@ -178,20 +180,21 @@ impl Placer {
         members: Range<usize>,
         items: &Batch<K, V>,
         word: &mut u32,
-    ) -> u8 {
+        kind: Pilot,
+    ) -> Pilot {
         // Buckets of one size come one after another: the processor knows the way.
         let placed = match members.len() {
-            1 => self.place_few::<1>(shape, block, members.start, word),
-            2 => self.place_few::<2>(shape, block, members.start, word),
-            3 => self.place_few::<3>(shape, block, members.start, word),
-            4 => self.place_few::<4>(shape, block, members.start, word),
-            5 => self.place_few::<5>(shape, block, members.start, word),
-            6 => self.place_few::<6>(shape, block, members.start, word),
-            7 => self.place_few::<7>(shape, block, members.start, word),
-            8 => self.place_few::<8>(shape, block, members.start, word),
+            1 => self.place_few::<1>(shape, block, members.start, word, kind),
+            2 => self.place_few::<2>(shape, block, members.start, word, kind),
+            3 => self.place_few::<3>(shape, block, members.start, word, kind),
+            4 => self.place_few::<4>(shape, block, members.start, word, kind),
+            5 => self.place_few::<5>(shape, block, members.start, word, kind),
+            6 => self.place_few::<6>(shape, block, members.start, word, kind),
+            7 => self.place_few::<7>(shape, block, members.start, word, kind),
+            8 => self.place_few::<8>(shape, block, members.start, word, kind),
             _ => None,
         };
-        placed.unwrap_or_else(|| self.place_any(shape, block, members, items, word))
+        placed.unwrap_or_else(|| self.place_any(shape, block, members, items, word, kind))
     }
 
     /// The same for so many, if all of them can be placed.
@@ -202,12 +205,13 @@ impl Placer {
         block: usize,
         start: usize,
         word: &mut u32,
-    ) -> Option<u8> {
+        kind: Pilot,
+    ) -> Option<Pilot> {
         let members: [Member; N] = *self.members[start..].first_chunk()?;
         for member in members {
             *word |= filter::bits(member.hash());
         }
-        let pilot = self.pilot(shape, &members)?;
+        let pilot = self.pilot(shape, &members, kind)?;
         let slots = members.map(|member| shape.slot(member.hash(), 0, pilot));
         // Sooner than to compare all of them with each other: those that clash are led to one slot.
         let mut clash = false;
@@ -239,17 +243,24 @@ impl Placer {
         mut members: Range<usize>,
         items: &Batch<K, V>,
         word: &mut u32,
-    ) -> u8 {
+        kind: Pilot,
+    ) -> Pilot {
         for member in &self.members[members.clone()] {
             *word |= filter::bits(member.hash());
         }
+        let mut kind = kind;
         if self.clash(shape, members.clone()) {
-            members.end = members.start + self.part(shape, members.clone(), items);
+            let (kept, has_spilled) = self.part(shape, members.clone(), items);
+            members.end = members.start + kept;
+            if has_spilled {
+                kind = Pilot::SPILLED;
+            }
         }
         while !members.is_empty() {
-            let Some(pilot) = self.pilot(shape, &self.members[members.clone()]) else {
+            let Some(pilot) = self.pilot(shape, &self.members[members.clone()], kind) else {
                 // It is spilled already.
                 members.end -= 1;
+                kind = Pilot::SPILLED;
                 continue;
             };
             for member in &self.members[members] {
@@ -260,7 +271,7 @@ impl Placer {
             }
             return pilot;
         }
-        0
+        kind
     }
 
     /// Whether some of these have the same offset, so that no pilot can part them.
@@ -276,20 +287,22 @@ impl Placer {
     }
 
     /// Decides which of a bucket's items are replaced by others and which are spilled. Puts those that
-    /// can be placed first and returns how many these are.
+    /// can be placed first and returns how many these are, and whether any is spilled.
     fn part<K: Eq, V>(
         &mut self,
         shape: Shape,
         members: Range<usize>,
         items: &Batch<K, V>,
-    ) -> usize {
+    ) -> (usize, bool) {
         let hash_of = |member: &Member| items.hashes[member.id as usize];
         let members = &mut self.members[members];
         // Stable: of one hash, those that came later are behind.
         members.sort_by_key(hash_of);
         let mut kept: Vec<Member> = Vec::with_capacity(MOST_PLACED);
+        let mut has_spilled = false;
         for same in members.chunk_by(|a, b| hash_of(a) == hash_of(b)) {
             if same.len() > MOST_COMPARED {
+                has_spilled = true;
                 continue;
             }
             for (at, member) in same.iter().enumerate() {
@@ -303,25 +316,28 @@ impl Placer {
                     && kept.iter().all(|other| offset(other) != offset(member))
                 {
                     kept.push(*member);
+                } else {
+                    has_spilled = true;
                 }
             }
         }
         members[..kept.len()].copy_from_slice(&kept);
-        kept.len()
+        (kept.len(), has_spilled)
     }
 
-    /// A pilot that leads these to free slots.
+    /// A pilot of this kind that leads these to free slots.
     #[inline(always)]
-    fn pilot(&self, shape: Shape, members: &[Member]) -> Option<u8> {
-        let tries = shape.slots_per_block().min(256);
+    fn pilot(&self, shape: Shape, members: &[Member], kind: Pilot) -> Option<Pilot> {
+        let tries = shape.slots_per_block().min(Pilot::EACH);
         let mut from = 0;
         // Over a `step_by` this becomes a call for each bucket, and a build takes 1.08 times as long.
         while from < tries {
+            let pilot = kind.first().further(from);
             let free = members.iter().fold(!0, |free, member| {
-                free & self.free_from(shape, shape.slot(member.hash(), 0, from as u8))
+                free & self.free_from(shape, shape.slot(member.hash(), 0, pilot))
             });
             if free != 0 {
-                return Some((from + free.trailing_zeros() as usize) as u8);
+                return Some(pilot.further(free.trailing_zeros() as usize));
             }
             from += 64;
         }

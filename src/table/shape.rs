@@ -95,9 +95,43 @@ impl Shape {
 
     /// The slot of a key in this bucket.
     #[inline(always)]
-    pub(super) fn slot(self, hash: u64, bucket: usize, pilot: u8) -> usize {
-        let offset = (hash as usize).wrapping_add(usize::from(pilot)) & self.offsets;
-        offset + (bucket & self.first_bucket) * SLOTS_PER_BUCKET
+    pub(super) fn slot(self, hash: u64, bucket: usize, pilot: Pilot) -> usize {
+        let offset = (hash as usize).wrapping_add(usize::from(pilot.0)) & self.offsets;
+        (bucket & self.first_bucket) * SLOTS_PER_BUCKET + offset
+    }
+}
+
+/// How far from their offsets the keys of a bucket are. The upper half of the pilots says as well that some key of the
+/// bucket found no place, which is how a lookup learns it without another look.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pilot(u8);
+
+impl Pilot {
+    /// How many there are of either kind.
+    pub(super) const EACH: usize = 128;
+
+    /// Of a bucket without keys.
+    pub(super) const NONE: Self = Pilot(0);
+
+    /// Of a bucket of whose keys none has found a place.
+    pub(super) const SPILLED: Self = Pilot(Self::EACH as u8);
+
+    /// The one that is so much further, of the same kind.
+    #[inline(always)]
+    pub(super) fn further(self, by: usize) -> Self {
+        Pilot(self.0 + by as u8)
+    }
+
+    /// The first of its kind.
+    #[inline(always)]
+    pub(super) fn first(self) -> Self {
+        Pilot(self.0 & Self::SPILLED.0)
+    }
+
+    /// Whether a key of the bucket has found no place.
+    #[inline(always)]
+    pub(super) fn has_spilled(self) -> bool {
+        self.0 >= Self::SPILLED.0
     }
 }
 
@@ -124,7 +158,7 @@ mod tests {
                 let block = shape.block_of(hash);
                 assert!(block < shape.blocks());
                 for pilot in [0, 1, u8::MAX] {
-                    let slot = shape.slot(hash, bucket, pilot);
+                    let slot = shape.slot(hash, bucket, Pilot(pilot));
                     assert_eq!(slot / shape.slots_per_block(), block);
                     let moved = shape.offset(hash) + usize::from(pilot);
                     assert_eq!(

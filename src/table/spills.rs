@@ -1,6 +1,6 @@
-//! Which buckets of a level have keys that found no place in it.
+//! Which buckets of a level have keys that are elsewhere, though their pilots, which were chosen before, do not say so.
 //!
-//! Most keys that are absent are told to be so by this: nobody need look for them in what comes after the level.
+//! Nearly always there are none.
 
 use std::ops::Range;
 
@@ -9,12 +9,13 @@ use std::ops::Range;
 pub(super) struct Spills(Box<[u64]>);
 
 impl Spills {
-    /// Of a level without entries: all that there is may have been its.
-    pub(super) fn all() -> Self {
-        Self(Box::new([!0]))
+    /// Whether there is no such bucket.
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
-    /// Whether a key of this bucket may have found no place.
+    /// Whether a key of this bucket may be elsewhere.
     #[inline(always)]
     pub(super) fn has(&self, bucket: usize) -> bool {
         let word = self.0.get(bucket / 64);

@@ -9,7 +9,7 @@
 
 use std::borrow::Borrow;
 
-use super::{At, NoHit, Table, Watch};
+use super::{At, Table, Watch};
 use crate::clock::{Clock, Deadline, Tick};
 use crate::sync::pace;
 
@@ -93,16 +93,13 @@ impl<K, V> Table<K, V> {
 
     /// [`find_first`](Self::find_first) where entries expire.
     #[inline(always)]
-    pub(crate) fn find_first_timed<Q>(&self, why: NoHit, key: &Q) -> Option<(&V, bool)>
+    pub(crate) fn find_first_timed<Q>(&self, slot: Option<usize>, key: &Q) -> Option<(&V, bool)>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let NoHit::Closed(slot) = why else {
-            return None;
-        };
-        let found = self.find_first(why, key)?;
-        (!self.is_over(At::First(slot))).then_some(found)
+        let found = self.find_first(slot, key)?;
+        (!self.is_over(At::First(slot?))).then_some(found)
     }
 
     /// [`find`](Self::find) where entries expire. Apart, as all of it that has to do with time: what a call to a

@@ -8,7 +8,7 @@ use std::borrow::Borrow;
 
 use super::beside::Beside;
 use super::stamp::Stamp;
-use super::{At, NoHit, Table, Watch};
+use super::{At, Table, Watch};
 use crate::clock::{Clock, Idle, Tick};
 use crate::sync::fault;
 #[cfg(test)]
@@ -85,16 +85,13 @@ impl<K, V> Table<K, V> {
 
     /// [`find_first`](Self::find_first) where what is found is touched.
     #[inline(always)]
-    pub(crate) fn find_first_touched<Q>(&self, why: NoHit, key: &Q) -> Option<(&V, bool)>
+    pub(crate) fn find_first_touched<Q>(&self, slot: Option<usize>, key: &Q) -> Option<(&V, bool)>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let NoHit::Closed(slot) = why else {
-            return None;
-        };
-        let found = self.find_first_timed(why, key)?;
-        self.touch(At::First(slot)).then_some(found)
+        let found = self.find_first_timed(slot, key)?;
+        self.touch(At::First(slot?)).then_some(found)
     }
 
     /// An entry is read. Returns whether it is there to be read.

@@ -1,10 +1,17 @@
 //! How a view is read: its table first, and what was written since where that says nothing.
 
 use std::borrow::Borrow;
+use std::hint::black_box;
 
-use super::{Found, Generation, View};
+use super::{Begun, Found, Front, View};
 use crate::store::overlay::Write;
 use crate::table::{NoHit, Watch};
+
+/// Whether the look at the table, which found nothing, is enough to say that the key has no value.
+#[inline(always)]
+fn is_without(beyond: &Begun, why: NoHit) -> bool {
+    why.is_absent() && !beyond.is_set()
+}
 
 impl<K: Eq + Clone, V> View<K, V> {
     /// The hit path: one look at the table, which does not find what is marked.
@@ -31,15 +38,13 @@ impl<K: Eq + Clone, V> View<K, V> {
     {
         let table = &self.current.table;
         let read = |value| Some(Some(read(value)));
-        table.hit_or(hash, key, read, |why| {
-            self.is_without(why, hash).then_some(None)
-        })
+        table.hit_or(hash, key, read, |why| self.is_without(why).then_some(None))
     }
 
-    /// Whether the look at the table, which found nothing, is enough to say that a key with this hash has no value.
+    /// Whether the look at the table, which found nothing, is enough to say that the key has no value.
     #[inline(always)]
-    pub(in crate::store) fn is_without(&self, why: NoHit, hash: u64) -> bool {
-        self.current.table.is_without(why, hash) && self.is_table_only()
+    pub(in crate::store) fn is_without(&self, why: NoHit) -> bool {
+        is_without(&self.beyond, why)
     }
 
     /// The value of a key, if it is cached, borrowed.
@@ -49,13 +54,18 @@ impl<K: Eq + Clone, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        Self::get_by(&self.current, || self, hash, key)
+        self.current.table.hit_or(hash, key, Some, |why| {
+            if self.is_without(why) {
+                return None;
+            }
+            self.get_otherwise(why.slot(), hash, key)
+        })
     }
 
-    /// The same by a view's current generation, for who has that at hand.
+    /// The same by a view's front, for who has that at hand.
     #[inline(always)]
     pub(crate) fn get_by<'a, Q>(
-        current: &'a Generation<K, V>,
+        front: &'a Front<K, V>,
         view: impl FnOnce() -> &'a Self,
         hash: u64,
         key: &Q,
@@ -64,51 +74,46 @@ impl<K: Eq + Clone, V> View<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        current.table.hit_or(hash, key, Some, |why| {
-            let view = view();
-            if view.is_without(why, hash) {
+        front.current.table.hit_or(hash, key, Some, |why| {
+            // Or the compiler takes this for the way of most reads, and has a hit jump over it.
+            black_box(());
+            if is_without(&front.beyond, why) {
                 return None;
             }
-            view.get_otherwise(why, hash, key)
+            view().get_otherwise(why.slot(), hash, key)
         })
     }
 
     #[cold]
     #[inline(never)]
-    fn get_otherwise<Q>(&self, why: NoHit, hash: u64, key: &Q) -> Option<&V>
+    fn get_otherwise<Q>(&self, slot: Option<usize>, hash: u64, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
         if self.current.table.is_watched() {
-            return self.get_watched(why, hash, key);
+            return self.get_watched(slot, hash, key);
         }
-        match self.current.table.find_first(why, key) {
+        match self.current.table.find_first(slot, key) {
             Some((value, false)) => Some(value),
-            _ => self.get_late(why, hash, key),
+            _ => self.get_late(slot, hash, key),
         }
-    }
-
-    /// Whether nothing was written since the table was made.
-    #[inline(always)]
-    fn is_table_only(&self) -> bool {
-        !self.active.is_written() && self.sealed.is_none()
     }
 
     /// Apart from the one above, where to tell one thing from the other would take a register, and from the others,
     /// which save some.
     #[cold]
     #[inline(never)]
-    fn get_watched<Q>(&self, why: NoHit, hash: u64, key: &Q) -> Option<&V>
+    fn get_watched<Q>(&self, slot: Option<usize>, hash: u64, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
         let watch = self.current.table.watch();
         if watch <= Watch::Time {
-            self.get_timed(why, hash, key)
+            self.get_timed(slot, hash, key)
         } else if watch == Watch::Touch {
-            self.get_touched(why, hash, key)
+            self.get_touched(slot, hash, key)
         } else if watch == Watch::Life {
             self.get_beyond(hash, key)
         } else {
@@ -118,12 +123,12 @@ impl<K: Eq + Clone, V> View<K, V> {
 
     #[cold]
     #[inline(never)]
-    fn get_timed<Q>(&self, why: NoHit, hash: u64, key: &Q) -> Option<&V>
+    fn get_timed<Q>(&self, slot: Option<usize>, hash: u64, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        match self.current.table.find_first_timed(why, key) {
+        match self.current.table.find_first_timed(slot, key) {
             Some((value, false)) => Some(value),
             _ => self.get_beyond(hash, key),
         }
@@ -142,12 +147,12 @@ impl<K: Eq + Clone, V> View<K, V> {
     /// Apart, for its registers, of what only expires.
     #[cold]
     #[inline(never)]
-    fn get_touched<Q>(&self, why: NoHit, hash: u64, key: &Q) -> Option<&V>
+    fn get_touched<Q>(&self, slot: Option<usize>, hash: u64, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        match self.current.table.find_first_touched(why, key) {
+        match self.current.table.find_first_touched(slot, key) {
             Some((value, false)) => Some(value),
             _ => self.get_beyond(hash, key),
         }
@@ -155,12 +160,12 @@ impl<K: Eq + Clone, V> View<K, V> {
 
     /// Apart, as it uses more registers, which have to be saved.
     #[inline(never)]
-    fn get_late<Q>(&self, why: NoHit, hash: u64, key: &Q) -> Option<&V>
+    fn get_late<Q>(&self, slot: Option<usize>, hash: u64, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let found = self.current.table.find_after(why, hash, key);
+        let found = self.current.table.find_after(slot, hash, key);
         self.beyond_table(found, hash, key).value()
     }
 
