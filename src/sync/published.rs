@@ -1,6 +1,5 @@
 //! The publication cell: what readers read, and handles that know when it has changed.
 
-use std::hint::black_box;
 use std::ops::Deref;
 
 use crossbeam_utils::CachePadded;
@@ -181,8 +180,7 @@ impl<T: Fronted + Send + Sync + 'static> CellReader<T> {
     pub(crate) fn load_front<'a>(&'a mut self) -> (&'a T::Front, impl FnOnce() -> &'a Arc<T>) {
         self.kept.renew(&self.shared);
         let kept = &self.kept;
-        // Or the compiler looks for it in any case, before it is known to be asked for.
-        (&kept.front, move || &black_box(kept).value)
+        (&kept.front, move || &kept.value)
     }
 }
 

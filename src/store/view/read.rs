@@ -1,7 +1,6 @@
 //! How a view is read: its table first, and what was written since where that says nothing.
 
 use std::borrow::Borrow;
-use std::hint::black_box;
 
 use super::{Begun, Found, Front, View};
 use crate::store::overlay::Write;
@@ -75,8 +74,6 @@ impl<K: Eq + Clone, V> View<K, V> {
         Q: Eq + ?Sized,
     {
         front.current.table.hit_or(hash, key, Some, |why| {
-            // Or the compiler takes this for the way of most reads, and has a hit jump over it.
-            black_box(());
             if is_without(&front.beyond, why) {
                 return None;
             }

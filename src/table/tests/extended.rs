@@ -67,6 +67,26 @@ fn a_change_of_what_is_there_copies_it_and_new_keys_stay_beside() {
     model.insert(HELD, (44, false));
     model.remove(&(HELD + 1));
     check(&again, &model, ahash_of, HELD * 2);
+
+    // And found there whether the block that it would be in is copied or placed anew.
+    let changes = vec![change(ahash_of, 5, Some(55)), change(ahash_of, 6, None)];
+    let copied = again.extended(changes, ahash_of);
+    assert_ne!(slots(&copied), slots(&again));
+    model.insert(5, (55, false));
+    model.remove(&6);
+    check(&copied, &model, ahash_of, HELD * 2);
+}
+
+#[test]
+fn only_what_was_put_beside_others_is_late() {
+    let (table, _) = held();
+    assert!(table.second.entries().len() > 0, "some find no place");
+    assert!(!table.has_late());
+    let patched = table.patched(vec![change(ahash_of, 3, None)], ahash_of);
+    assert!(!patched.has_late());
+    let extended = table.extended(new_keys(HELD..HELD + HELD / 10), ahash_of);
+    assert!(extended.has_late());
+    assert!(!extended.patched(Vec::new(), ahash_of).has_late());
 }
 
 #[test]
