@@ -30,7 +30,7 @@ impl<K: Eq + Clone, V> View<K, V> {
                 |hash, key, hit| {
                     let value = match hit {
                         Ok(value) => Some(value),
-                        Err(why) if self.is_without(why) => None,
+                        Err(why) if self.is_without(why, hash) => None,
                         Err(_) => self.beyond_hit(hash, key).value(),
                     };
                     each(key, value);

@@ -166,11 +166,10 @@ impl<K: Key, V: Value, S: BuildHasher> Store<K, V, S> {
             Some(_) => table.counted(),
             None => table,
         };
-        let room = room_for(table.len());
         let budget = limits
             .as_ref()
             .map(|limits| Budget::new(limits, table.total_weight()));
-        let active = Overlay::new(room, 0);
+        let active = Overlay::new(room_for(table.len()), 0);
         let view = View {
             current: Arc::new(Generation {
                 table,

@@ -1,10 +1,11 @@
 //! The overlay: what was written since the snapshot.
 
+mod begun;
 mod prepared;
 
 use std::borrow::Borrow;
 
-use crossbeam_utils::CachePadded;
+pub(crate) use begun::Begun;
 
 use super::Content;
 use super::budget::Purse;
@@ -129,25 +130,6 @@ impl<V> Drop for Write<V> {
         {
             drop_contained(value);
         }
-    }
-}
-
-/// Whether something is written or about to be. Clones are one.
-#[derive(Clone)]
-pub(crate) struct Begun(Arc<CachePadded<AtomicBool>>);
-
-impl Begun {
-    pub(crate) fn new(is_set: bool) -> Self {
-        Self(Arc::new(CachePadded::new(AtomicBool::new(is_set))))
-    }
-
-    #[inline(always)]
-    pub(crate) fn is_set(&self) -> bool {
-        self.0.load(order::MARK_LOOK)
-    }
-
-    fn set(&self) {
-        self.0.store(true, order::MARK);
     }
 }
 

@@ -58,7 +58,8 @@ pub(crate) struct View<K, V> {
     /// The overlay that is being folded, and the gate of those who may still write into it.
     pub(crate) sealed: Option<Sealed<K, V>>,
     /// Whether a key that is not where the table's first look leads may be elsewhere: the one look of a read that finds
-    /// nothing there. The active overlay's, or set, where something is sealed or the table has keys [apart](Table::has_late).
+    /// nothing there. The active overlay's, or set, where something is sealed or the table has [keys elsewhere](Table::has_unsaid) of
+    /// which that look does not know.
     pub(crate) beyond: Begun,
     /// The table that follows, once it is built: writers mark it as well.
     pub(crate) next: Option<Arc<Generation<K, V>>>,
@@ -139,7 +140,7 @@ impl<K, V> Clone for View<K, V> {
 impl<K: Eq, V> View<K, V> {
     /// [`beyond`](Self::beyond) of a view with this table and the same active overlay, and nothing sealed.
     pub(in crate::store) fn beyond_of(&self, table: &Table<K, V>) -> Begun {
-        match table.has_late() && !fault::planted("late_looks_absent") {
+        match table.has_unsaid() && !fault::planted("unsaid_looks_absent") {
             true => Begun::new(true),
             false => self.active.begun(),
         }

@@ -12,7 +12,7 @@ use crate::table::level::Level;
 use crate::table::list::List;
 use crate::table::place::{Place, Placer};
 use crate::table::shape::{Pilot, Shape, bucket};
-use crate::table::spills::Spilling;
+use crate::table::unsaid::UnsaidDraft;
 use crate::table::{Item, Table, discard};
 
 /// A level is built in at most this many parts: more are filled slower than larger ones are sorted. DESIGN.md, "Building".
@@ -255,8 +255,8 @@ pub(super) struct Builder<K, V> {
     pilots: Vec<Pilot>,
     pub(super) entries: Draft<K, V>,
     spilled: Vec<Item<K, V>>,
-    /// Buckets of which a key is elsewhere, though their pilots do not say so.
-    late: Spilling,
+    /// Buckets of which a key is elsewhere though their pilots do not say so.
+    unsaid: UnsaidDraft,
     filter: Filter,
     /// For the blocks that are built next.
     next: Batch<K, V>,
@@ -275,7 +275,7 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
             pilots: Vec::with_capacity(shape.buckets()),
             entries,
             spilled: Vec::new(),
-            late: Spilling::default(),
+            unsaid: UnsaidDraft::default(),
             filter: Filter::with_room(shape),
             next: Batch::new(),
             placer: Placer::default(),
@@ -337,7 +337,7 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
                 self.filter.add(bucket, hash);
                 let pilot = self.pilots.get(bucket);
                 if !pilot.is_some_and(|pilot| pilot.has_spilled()) {
-                    self.late.add(bucket);
+                    self.unsaid.add(bucket);
                 }
                 self.spilled.push(Item { hash, key, value });
             } else {
@@ -358,7 +358,7 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
         let first = self.blocks * slots;
         self.entries.copy(level.entries(), first..first + slots);
         let buckets = self.buckets();
-        self.late.add_all(level.late(), buckets.clone());
+        self.unsaid.add_all(level.unsaid(), buckets.clone());
         self.filter.extend(level.filter(), buckets, |_| true);
         self.blocks += 1;
     }
@@ -372,8 +372,8 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
     /// The level, and what found no place in it.
     pub(super) fn finish(self) -> (Level<K, V>, Vec<Item<K, V>>) {
         let entries = self.entries.finish();
-        let late = self.late.finish();
-        let level = Level::new(self.shape, self.pilots, entries, late, self.filter);
+        let unsaid = self.unsaid.finish();
+        let level = Level::new(self.shape, self.pilots, entries, unsaid, self.filter);
         (level, self.spilled)
     }
 }

@@ -23,19 +23,19 @@ use crate::table::AT_ONCE;
 use crate::table::entries::{Entries, Entry, cloned};
 use crate::table::filter::Filter;
 use crate::table::shape::{Pilot, Shape, bucket};
-use crate::table::spills::Spills;
+use crate::table::unsaid::Unsaid;
 
 /// Entries of which each has one slot where it can be.
 ///
-/// Pilots and entries never change, so the levels of several tables may have the same ones. Marks and what is `late` are
-/// each level's own.
+/// Pilots and entries never change, so the levels of several tables may have the same ones. Marks, and what
+/// the pilots do not say, are each level's own.
 pub(super) struct Level<K, V> {
     shape: Shape,
     /// One for each bucket. Never empty.
     pilots: Arc<[Pilot]>,
     entries: Arc<Entries<K, V>>,
-    /// Besides the buckets whose pilots say it.
-    late: Spills,
+    /// Buckets of which a key is elsewhere, besides those whose pilots say it.
+    unsaid: Unsaid,
     filter: Filter,
     marks: Marks,
     /// The slots of `entries`, for the short way to look at; null once anything is marked, or if there are none.
@@ -45,14 +45,14 @@ pub(super) struct Level<K, V> {
 /// Why the short way ends without a value.
 #[derive(Clone, Copy)]
 pub(crate) enum NoHit {
-    /// The key is not here, and nowhere else unless its bucket, which has this pilot, has spilled.
+    /// The key is not here. Its bucket has this pilot.
     Absent(Pilot),
     /// Something is marked, or nothing is here. The key may be in this slot.
     Closed(usize),
 }
 
 impl NoHit {
-    /// Whether the key is in no level, unless there are keys that are late.
+    /// Whether the key is nowhere in the table, unless that [has keys](super::Table::has_unsaid) of which pilots do not say so.
     #[inline(always)]
     pub(crate) fn is_absent(self) -> bool {
         matches!(self, NoHit::Absent(pilot) if !pilot.has_spilled())
@@ -73,7 +73,7 @@ impl<K, V> Level<K, V> {
         shape: Shape,
         pilots: impl Into<Arc<[Pilot]>>,
         entries: impl Into<Arc<Entries<K, V>>>,
-        late: Spills,
+        unsaid: Unsaid,
         filter: Filter,
     ) -> Self {
         let (pilots, entries) = (pilots.into(), entries.into());
@@ -84,7 +84,7 @@ impl<K, V> Level<K, V> {
         Level {
             shape,
             pilots,
-            late,
+            unsaid,
             filter,
             marks: Marks::none(entries.slots()),
             open: AtomicPtr::new(entries.address().cast_mut()),
@@ -98,7 +98,7 @@ impl<K, V> Level<K, V> {
             // All that there is may have been its.
             pilots: Arc::new([Pilot::SPILLED]),
             entries: Arc::new(Entries::none()),
-            late: Spills::default(),
+            unsaid: Unsaid::default(),
             filter: Filter::all(),
             marks: Marks::none(0),
             open: AtomicPtr::new(ptr::null_mut()),
@@ -108,8 +108,8 @@ impl<K, V> Level<K, V> {
     /// One with the same entries, of which nothing is marked.
     pub(super) fn shared(&self) -> Self {
         let (pilots, entries) = (Arc::clone(&self.pilots), Arc::clone(&self.entries));
-        let (late, filter) = (self.late.clone(), self.filter.clone());
-        Self::new(self.shape, pilots, entries, late, filter)
+        let (unsaid, filter) = (self.unsaid.clone(), self.filter.clone());
+        Self::new(self.shape, pilots, entries, unsaid, filter)
     }
 
     /// The same where keys with these hashes, which are not here, have found a place elsewhere.
@@ -118,7 +118,7 @@ impl<K, V> Level<K, V> {
         if fault::planted("new_keys_unspilled") {
             return self;
         }
-        self.late
+        self.unsaid
             .add(pace::each(hashes.clone()).map(|hash| bucket(hash, buckets)));
         for hash in pace::each(hashes) {
             self.filter.add(bucket(hash, buckets), hash);
@@ -154,13 +154,21 @@ impl<K, V> Level<K, V> {
     /// Whether a key of this bucket, which is not here, may have found no place here.
     #[inline(always)]
     pub(super) fn has_spilled(&self, bucket: usize) -> bool {
-        self.pilots[bucket].has_spilled() || self.late.has(bucket)
+        self.pilots[bucket].has_spilled() || self.unsaid.has(bucket)
     }
 
     /// The same for who has looked, and knows the bucket's pilot by that.
     #[inline(always)]
     pub(super) fn may_have_spilled_by(&self, pilot: Pilot) -> bool {
-        pilot.has_spilled() || !self.late.is_empty()
+        pilot.has_spilled() || !self.unsaid.is_empty()
+    }
+
+    /// Whether a key with this hash may have found no place here though its bucket's pilot does not say so.
+    #[inline(always)]
+    pub(super) fn may_be_unsaid(&self, hash: u64) -> bool {
+        // Opaque, or a hit keeps for this what it knows of the hash by then: a register, and an instruction.
+        let hash = black_box(hash);
+        self.unsaid.has(bucket(hash, self.pilots.len()))
     }
 
     /// Whether a key with this hash may be here, or have found no place here.
@@ -173,9 +181,9 @@ impl<K, V> Level<K, V> {
         &self.filter
     }
 
-    /// Buckets of which a key is elsewhere, though their pilots do not say so.
-    pub(super) fn late(&self) -> &Spills {
-        &self.late
+    /// Buckets of which a key is elsewhere though their pilots do not say so.
+    pub(super) fn unsaid(&self) -> &Unsaid {
+        &self.unsaid
     }
 
     /// Moves all entries out, or copies of them if another level has the same ones.

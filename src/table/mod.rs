@@ -29,12 +29,12 @@ mod pages;
 mod patch;
 mod place;
 mod shape;
-mod spills;
 mod stamp;
 #[cfg(all(test, not(larder_loom), not(larder_shuttle)))]
 mod tests;
 mod timed;
 mod touched;
+mod unsaid;
 mod victims;
 mod weighed;
 mod written;
@@ -334,9 +334,15 @@ impl<K, V> Table<K, V> {
         }
     }
 
-    /// Whether keys are elsewhere than in the first level of whose buckets [`NoHit::is_absent`] does not know that.
-    pub(crate) fn has_late(&self) -> bool {
-        !self.first.late().is_empty()
+    /// Whether there may be keys elsewhere of which [`NoHit::is_absent`] does not know.
+    pub(crate) fn has_unsaid(&self) -> bool {
+        !self.first.unsaid().is_empty()
+    }
+
+    /// Whether a key with this hash may be elsewhere though [`NoHit::is_absent`] says that it is not.
+    #[inline(always)]
+    pub(crate) fn may_be_beside(&self, hash: u64) -> bool {
+        self.first.may_be_unsaid(hash)
     }
 
     /// [`find_after`](Self::find_after) in the first level only. What has expired is not asked for.

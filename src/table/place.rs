@@ -328,11 +328,12 @@ impl Placer {
     /// A pilot of this kind that leads these to free slots.
     #[inline(always)]
     fn pilot(&self, shape: Shape, members: &[Member], kind: Pilot) -> Option<Pilot> {
-        let tries = shape.slots_per_block().min(Pilot::EACH);
+        let (first, count) = kind.alike();
+        let tries = shape.slots_per_block().min(count);
         let mut from = 0;
         // Over a `step_by` this becomes a call for each bucket, and a build takes 1.08 times as long.
         while from < tries {
-            let pilot = kind.first().further(from);
+            let pilot = first.further(from);
             let free = members.iter().fold(!0, |free, member| {
                 free & self.free_from(shape, shape.slot(member.hash(), 0, pilot))
             });

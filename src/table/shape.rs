@@ -101,20 +101,17 @@ impl Shape {
     }
 }
 
-/// How far from their offsets the keys of a bucket are. The upper half of the pilots says as well that some key of the
+/// How far from their offsets the keys of a bucket are. The last quarter of the pilots says as well that some key of the
 /// bucket found no place, which is how a lookup learns it without another look.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pilot(u8);
 
 impl Pilot {
-    /// How many there are of either kind.
-    pub(super) const EACH: usize = 128;
-
     /// Of a bucket without keys.
     pub(super) const NONE: Self = Pilot(0);
 
     /// Of a bucket of whose keys none has found a place.
-    pub(super) const SPILLED: Self = Pilot(Self::EACH as u8);
+    pub(super) const SPILLED: Self = Pilot(192);
 
     /// The one that is so much further, of the same kind.
     #[inline(always)]
@@ -122,10 +119,13 @@ impl Pilot {
         Pilot(self.0 + by as u8)
     }
 
-    /// The first of its kind.
+    /// The first of its kind, and how many there are of it.
     #[inline(always)]
-    pub(super) fn first(self) -> Self {
-        Pilot(self.0 & Self::SPILLED.0)
+    pub(super) fn alike(self) -> (Self, usize) {
+        match self.has_spilled() {
+            true => (Self::SPILLED, 64),
+            false => (Self::NONE, 192),
+        }
     }
 
     /// Whether a key of the bucket has found no place.

@@ -105,7 +105,7 @@ impl<K, V> Table<K, V> {
     where
         K: Borrow<Q>,
     {
-        let (value, marked) = self.0.find_after(why, hash, key)?;
+        let (value, marked) = self.0.find_after(why.slot(), hash, key)?;
         (!marked).then_some(value)
     }
 

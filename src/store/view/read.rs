@@ -2,15 +2,9 @@
 
 use std::borrow::Borrow;
 
-use super::{Begun, Found, Front, View};
+use super::{Found, Front, View};
 use crate::store::overlay::Write;
 use crate::table::{NoHit, Watch};
-
-/// Whether the look at the table, which found nothing, is enough to say that the key has no value.
-#[inline(always)]
-fn is_without(beyond: &Begun, why: NoHit) -> bool {
-    why.is_absent() && !beyond.is_set()
-}
 
 impl<K: Eq + Clone, V> View<K, V> {
     /// The hit path: one look at the table, which does not find what is marked.
@@ -37,13 +31,23 @@ impl<K: Eq + Clone, V> View<K, V> {
     {
         let table = &self.current.table;
         let read = |value| Some(Some(read(value)));
-        table.hit_or(hash, key, read, |why| self.is_without(why).then_some(None))
+        table.hit_or(hash, key, read, |why| {
+            self.is_without(why, hash).then_some(None)
+        })
     }
 
-    /// Whether the look at the table, which found nothing, is enough to say that the key has no value.
+    /// Whether the look at the table, which found nothing, is enough to say that a key with this hash has no value.
     #[inline(always)]
-    pub(in crate::store) fn is_without(&self, why: NoHit) -> bool {
-        is_without(&self.beyond, why)
+    pub(in crate::store) fn is_without(&self, why: NoHit, hash: u64) -> bool {
+        why.is_absent() && (!self.beyond.is_set() || self.has_nothing_beyond(hash))
+    }
+
+    /// The same where keys may be elsewhere. In line, too: a table has keys beside the others for long.
+    #[inline(always)]
+    fn has_nothing_beyond(&self, hash: u64) -> bool {
+        !self.current.table.may_be_beside(hash)
+            && self.sealed.is_none()
+            && !self.active.is_written()
     }
 
     /// The value of a key, if it is cached, borrowed.
@@ -54,7 +58,7 @@ impl<K: Eq + Clone, V> View<K, V> {
         Q: Eq + ?Sized,
     {
         self.current.table.hit_or(hash, key, Some, |why| {
-            if self.is_without(why) {
+            if self.is_without(why, hash) {
                 return None;
             }
             self.get_otherwise(why.slot(), hash, key)
@@ -74,10 +78,14 @@ impl<K: Eq + Clone, V> View<K, V> {
         Q: Eq + ?Sized,
     {
         front.current.table.hit_or(hash, key, Some, |why| {
-            if is_without(&front.beyond, why) {
+            if why.is_absent() && !front.beyond.is_set() {
                 return None;
             }
-            view().get_otherwise(why.slot(), hash, key)
+            let view = view();
+            if why.is_absent() && view.has_nothing_beyond(hash) {
+                return None;
+            }
+            view.get_otherwise(why.slot(), hash, key)
         })
     }
 

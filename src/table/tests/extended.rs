@@ -78,15 +78,15 @@ fn a_change_of_what_is_there_copies_it_and_new_keys_stay_beside() {
 }
 
 #[test]
-fn only_what_was_put_beside_others_is_late() {
+fn pilots_say_where_keys_are_unless_these_were_put_beside() {
     let (table, _) = held();
     assert!(table.second.entries().len() > 0, "some find no place");
-    assert!(!table.has_late());
+    assert!(!table.has_unsaid());
     let patched = table.patched(vec![change(ahash_of, 3, None)], ahash_of);
-    assert!(!patched.has_late());
+    assert!(!patched.has_unsaid());
     let extended = table.extended(new_keys(HELD..HELD + HELD / 10), ahash_of);
-    assert!(extended.has_late());
-    assert!(!extended.patched(Vec::new(), ahash_of).has_late());
+    assert!(extended.has_unsaid());
+    assert!(!extended.patched(Vec::new(), ahash_of).has_unsaid());
 }
 
 #[test]

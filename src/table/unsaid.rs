@@ -1,14 +1,14 @@
-//! Which buckets of a level have keys that are elsewhere, though their pilots, which were chosen before, do not say so.
+//! Which buckets of a level have keys that are elsewhere though their pilots do not say so, as these were chosen before.
 //!
-//! Nearly always there are none.
+//! A table as it is built has none; one to which keys were put beside the others does.
 
 use std::ops::Range;
 
 /// One bit for each bucket.
 #[derive(Clone, Default)]
-pub(super) struct Spills(Box<[u64]>);
+pub(super) struct Unsaid(Box<[u64]>);
 
-impl Spills {
+impl Unsaid {
     /// Whether there is no such bucket.
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
@@ -24,23 +24,23 @@ impl Spills {
 
     /// Adds some buckets, before the level is shared.
     pub(super) fn add(&mut self, buckets: impl Iterator<Item = usize>) {
-        let mut spilling = Spilling(std::mem::take(&mut self.0).into());
-        buckets.for_each(|bucket| spilling.add(bucket));
-        *self = spilling.finish();
+        let mut draft = UnsaidDraft(std::mem::take(&mut self.0).into());
+        buckets.for_each(|bucket| draft.add(bucket));
+        *self = draft.finish();
     }
 }
 
-/// Spills that are being collected.
+/// Such buckets that are being collected.
 #[derive(Default)]
-pub(super) struct Spilling(Vec<u64>);
+pub(super) struct UnsaidDraft(Vec<u64>);
 
-impl Spilling {
+impl UnsaidDraft {
     pub(super) fn add(&mut self, bucket: usize) {
         self.word(bucket / 64, 1 << (bucket % 64));
     }
 
     /// Adds those that a level of the same shape has among these buckets, which are all of a block: a word, or whole words.
-    pub(super) fn add_all(&mut self, of: &Spills, buckets: Range<usize>) {
+    pub(super) fn add_all(&mut self, of: &Unsaid, buckets: Range<usize>) {
         for word in buckets.start / 64..buckets.end.div_ceil(64).min(of.0.len()) {
             if of.0[word] != 0 {
                 self.word(word, of.0[word]);
@@ -55,7 +55,7 @@ impl Spilling {
         self.0[at] |= bits;
     }
 
-    pub(super) fn finish(self) -> Spills {
-        Spills(self.0.into())
+    pub(super) fn finish(self) -> Unsaid {
+        Unsaid(self.0.into())
     }
 }
