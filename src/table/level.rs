@@ -159,8 +159,8 @@ impl<K, V> Level<K, V> {
 
     /// The same for who has looked, and knows the bucket's pilot by that.
     #[inline(always)]
-    pub(super) fn may_have_spilled_by(&self, pilot: Pilot) -> bool {
-        pilot.has_spilled() || !self.unsaid.is_empty()
+    pub(super) fn may_have_spilled_by(&self, pilot: Pilot, hash: u64) -> bool {
+        pilot.has_spilled() || self.may_be_unsaid(hash)
     }
 
     /// Whether a key with this hash may have found no place here though its bucket's pilot does not say so.

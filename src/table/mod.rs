@@ -387,7 +387,7 @@ impl<K, V> Table<K, V> {
         }
         let (slot, pilot) = self.first.place(hash);
         match self.first.in_slot(slot, key) {
-            None if self.first.may_have_spilled_by(pilot) => {
+            None if self.first.may_have_spilled_by(pilot, hash) => {
                 self.find_late(hash, key).map(|(value, _)| value)
             }
             found => found,
