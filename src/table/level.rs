@@ -58,6 +58,12 @@ impl NoHit {
         matches!(self, NoHit::Absent(pilot) if !pilot.has_spilled())
     }
 
+    /// Whether nothing is said of the key.
+    #[inline(always)]
+    pub(crate) fn is_closed(self) -> bool {
+        matches!(self, NoHit::Closed(_))
+    }
+
     /// The slot where the key may be, if there is one.
     #[inline(always)]
     pub(crate) fn slot(self) -> Option<usize> {
@@ -148,27 +154,33 @@ impl<K, V> Level<K, V> {
     /// Whether a key with this hash, which is not here, may have found no place here.
     #[inline(always)]
     pub(super) fn may_have_spilled(&self, hash: u64) -> bool {
-        self.has_spilled(bucket(hash, self.pilots.len()))
+        self.has_spilled(self.bucket_of(hash))
+    }
+
+    /// The bucket of a hash.
+    #[inline(always)]
+    pub(super) fn bucket_of(&self, hash: u64) -> usize {
+        bucket(hash, self.pilots.len())
+    }
+
+    /// Whether the pilot of a bucket says that a key of it found no place here.
+    #[inline(always)]
+    pub(super) fn says(&self, bucket: usize) -> bool {
+        self.pilots
+            .get(bucket)
+            .is_none_or(|pilot| pilot.has_spilled())
     }
 
     /// Whether a key of this bucket, which is not here, may have found no place here.
     #[inline(always)]
     pub(super) fn has_spilled(&self, bucket: usize) -> bool {
-        self.pilots[bucket].has_spilled() || self.unsaid.has(bucket)
+        self.says(bucket) || self.unsaid.has(bucket)
     }
 
     /// The same for who has looked, and knows the bucket's pilot by that.
     #[inline(always)]
     pub(super) fn may_have_spilled_by(&self, pilot: Pilot, hash: u64) -> bool {
-        pilot.has_spilled() || self.may_be_unsaid(hash)
-    }
-
-    /// Whether a key with this hash may have found no place here though its bucket's pilot does not say so.
-    #[inline(always)]
-    pub(super) fn may_be_unsaid(&self, hash: u64) -> bool {
-        // Opaque, or a hit keeps for this what it knows of the hash by then: a register, and an instruction.
-        let hash = black_box(hash);
-        self.unsaid.has(bucket(hash, self.pilots.len()))
+        pilot.has_spilled() || self.unsaid.has(self.bucket_of(hash))
     }
 
     /// Whether a key with this hash may be here, or have found no place here.
@@ -290,11 +302,7 @@ impl<K, V> Level<K, V> {
     /// The same for what leads to a key with this hash.
     pub(super) fn fetch_ahead(&self, hash: u64) {
         self.filter.fetch_ahead(hash);
-        ahead::fetch(
-            self.pilots
-                .as_ptr()
-                .wrapping_add(bucket(hash, self.pilots.len())),
-        );
+        ahead::fetch(self.pilots.as_ptr().wrapping_add(self.bucket_of(hash)));
     }
 
     /// The value of a key that is in this slot, marked or not.
@@ -328,7 +336,7 @@ impl<K, V> Level<K, V> {
     /// The same, and the pilot that leads there.
     #[inline(always)]
     pub(super) fn place(&self, hash: u64) -> (usize, Pilot) {
-        let bucket = bucket(hash, self.pilots.len());
+        let bucket = self.bucket_of(hash);
         // SAFETY: there is always a pilot, and `bucket`, their number times a fraction that is less than
         // one, is below it.
         let pilot = unsafe { *self.pilots.get_unchecked(bucket) };

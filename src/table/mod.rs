@@ -40,6 +40,7 @@ mod weighed;
 mod written;
 
 use std::borrow::Borrow;
+use std::hint;
 
 use crate::clock::Tick;
 use crate::contain::drop_contained;
@@ -339,10 +340,23 @@ impl<K, V> Table<K, V> {
         !self.first.unsaid().is_empty()
     }
 
-    /// Whether a key with this hash may be elsewhere though [`NoHit::is_absent`] says that it is not.
+    /// The bucket of a hash.
     #[inline(always)]
-    pub(crate) fn may_be_beside(&self, hash: u64) -> bool {
-        self.first.may_be_unsaid(hash)
+    pub(crate) fn bucket_of(&self, hash: u64) -> usize {
+        // Opaque, or a hit keeps for this what it knows of the hash by then: a register, and an instruction.
+        self.first.bucket_of(hint::black_box(hash))
+    }
+
+    /// Whether the pilot of a bucket says that a key of it is elsewhere.
+    #[inline(always)]
+    pub(crate) fn has_spilled(&self, bucket: usize) -> bool {
+        self.first.says(bucket)
+    }
+
+    /// Whether a key of a bucket is elsewhere though its pilot does not say so.
+    #[inline(always)]
+    pub(crate) fn has_beside(&self, bucket: usize) -> bool {
+        self.first.unsaid().has(bucket)
     }
 
     /// [`find_after`](Self::find_after) in the first level only. What has expired is not asked for.

@@ -32,7 +32,8 @@ impl<K: Eq + Clone, V> View<K, V> {
         let table = &self.current.table;
         let read = |value| Some(Some(read(value)));
         table.hit_or(hash, key, read, |why| {
-            self.is_without(why, hash).then_some(None)
+            let is_without = !why.is_closed() && self.is_without_again(hash);
+            is_without.then_some(None)
         })
     }
 
@@ -42,12 +43,24 @@ impl<K: Eq + Clone, V> View<K, V> {
         why.is_absent() && (!self.beyond.is_set() || self.has_nothing_beyond(hash))
     }
 
-    /// The same where keys may be elsewhere. In line, too: a table has keys beside the others for long.
+    /// The same of what is not closed, for who looks the pilot up once more: to keep it would take the last register, and a
+    /// hit without a handle 1.14 to 1.19 times a bare map's time at 1,000 entries in place of 1.10.
+    #[inline(always)]
+    fn is_without_again(&self, hash: u64) -> bool {
+        let table = &self.current.table;
+        let bucket = table.bucket_of(hash);
+        !table.has_spilled(bucket) && (!self.beyond.is_set() || self.has_nothing_in(bucket))
+    }
+
+    /// Where something may be elsewhere. In line, too: a table has keys beside the others for long.
     #[inline(always)]
     fn has_nothing_beyond(&self, hash: u64) -> bool {
-        !self.current.table.may_be_beside(hash)
-            && self.sealed.is_none()
-            && !self.active.is_written()
+        self.has_nothing_in(self.current.table.bucket_of(hash))
+    }
+
+    #[inline(always)]
+    fn has_nothing_in(&self, bucket: usize) -> bool {
+        !self.current.table.has_beside(bucket) && self.sealed.is_none() && !self.active.is_written()
     }
 
     /// The value of a key, if it is cached, borrowed.
