@@ -7,7 +7,8 @@
 //! and nothing is searched. This is a perfect hash function, computed block by block; the slots are a
 //! fifth more than the entries, so that it is found soon.
 //!
-//! What finds no place, one key in some thousands, is in the second level, which knows keys by a mixed hash.
+//! What finds no place, one key in some thousands, is in the second level, which knows keys by a mixed hash. The pilot
+//! of its bucket says so: no other absent key is looked for there.
 //! All keys are there if the users' hasher is not fit for the first, and new ones for a while, see
 //! [`Table::extended`]. Those that the second cannot part are in a sorted list, so that no hasher, not even a
 //! constant one, breaks anything but its own speed.
