@@ -290,13 +290,16 @@ impl<K: Clone + Eq, V: Clone> Builder<K, V> {
     /// Builds the next block anew. What found no place in it in a level of the same shape stays where it is.
     pub(super) fn rebuild(&mut self, level: &Level<K, V>) {
         let buckets = self.buckets();
-        let spilled = |bucket| level.has_spilled(bucket);
-        self.filter.extend(level.filter(), buckets.clone(), spilled);
+        let pilots = buckets.clone().map(|bucket| level.has_spilled(bucket));
         self.pilots
-            .extend(buckets.map(|bucket| match spilled(bucket) {
+            .extend(pilots.map(|has_spilled| match has_spilled {
                 true => Pilot::SPILLED,
                 false => Pilot::NONE,
             }));
+        let pilots = &self.pilots;
+        self.filter.extend(level.filter(), buckets, |bucket| {
+            pilots[bucket].has_spilled()
+        });
         let first = self.entries.open(self.shape.slots_per_block());
         self.place(1);
         self.put(first, 1);

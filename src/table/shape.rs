@@ -110,7 +110,7 @@ impl Pilot {
     /// Of a bucket without keys.
     pub(super) const NONE: Self = Pilot(0);
 
-    /// Of a bucket of whose keys none has found a place.
+    /// Of a bucket of which a key has found no place, if no other has one either; the first of those that say so.
     pub(super) const SPILLED: Self = Pilot(192);
 
     /// The one that is so much further, of the same kind.
